@@ -1,0 +1,84 @@
+"""One arm as live objects, ready for ``fit``; where it came from no longer matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy.typing as npt
+
+from equivcheck.arms.samples import Samples
+from equivcheck.findings import ArmName
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One split as it is passed to ``fit``.
+
+    Attributes:
+        x: Array, tf.data.Dataset, PyDataset or any iterable that Keras takes.
+        y: Labels as encoded for the loss; None where ``x`` yields them itself.
+        sample_weight: As in ``fit``.
+    """
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+
+    @property
+    def arrays(self) -> bool:
+        """Whether the split lies in memory as arrays, row by row."""
+        return self.y is not None
+
+    def as_tuple(self) -> Any:
+        """What ``validation_data`` takes."""
+        if not self.arrays:
+            return self.x
+        return (self.x, self.y) if self.sample_weight is None else (self.x, self.y, self.sample_weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split of one arm.
+
+    Attributes:
+        feed: What ``fit`` is given.
+        images: ``(n, height, width, channels)`` as fed to the backbone, row by row of ``feed``; None where unknown.
+        samples: The raw samples behind those rows; None for an arm from the user's code.
+    """
+
+    feed: Feed
+    images: npt.NDArray[Any] | None = None
+    samples: Samples | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One of the two pipelines.
+
+    Attributes:
+        name: ``bottleneck`` or ``frozen``.
+        model: The compiled model that ``fit`` trains.
+        train: Training split.
+        validation: Validation split, or None.
+        fit: Further arguments of ``fit``.
+        seed: Set for Python, NumPy and TensorFlow right before ``fit``.
+        extractor: The backbone whose stored output ``model`` is trained on; None for the frozen arm.
+        as_trained: From raw pixels to what the backbone's weights were trained on; None where that is unknown.
+    """
+
+    name: ArmName
+    model: keras.Model
+    train: Split
+    validation: Split | None
+    fit: Mapping[str, Any]
+    seed: int
+    extractor: keras.Model | None = None
+    as_trained: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+
+    @property
+    def network(self) -> tuple[keras.Model, ...]:
+        """The models that an image passes through, in order."""
+        return (self.model,) if self.extractor is None else (self.extractor, self.model)

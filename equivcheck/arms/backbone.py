@@ -1,0 +1,113 @@
+"""The pretrained network up to the cut: from keras.applications, a .keras file or the user's own function."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from equivcheck.arms.legacy import with_semantics
+from equivcheck.arms.user_code import call_user_function
+from equivcheck.errors import InputError
+from equivcheck.spec.model import ArmSpec, Backbone
+
+
+def build_backbone(spec: ArmSpec, *, folder: Path) -> keras.Model:
+    """A backbone of one's own: nothing in it is shared with another arm.
+
+    Args:
+        spec: The arm.
+        folder: Folder of the spec, from which a callable's module is imported.
+
+    Returns:
+        A model from images ``(n, height, width, channels)`` to features.
+
+    Raises:
+        InputError: It cannot be loaded, or has no such layer to cut at.
+    """
+    backbone = spec.backbone
+    if backbone.file is not None:
+        network = _from_file(backbone.file)
+    elif backbone.application is not None:
+        network = _from_application(backbone, spec)
+    else:
+        assert backbone.callable is not None
+        network = call_user_function(backbone.callable, folder=folder)
+        if not isinstance(network, keras.Model):
+            raise InputError(f"{backbone.callable} returned {type(network).__name__}; expected a keras.Model")
+    _check_input(network, spec)
+    return with_semantics(_cut(network, backbone.cut), spec.keras_semantics)
+
+
+def _from_file(path: Path) -> keras.Model:
+    try:
+        # safe_mode refuses Lambda layers, whose code would be unpickled and run.
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # noqa: BLE001  (whatever a damaged or hostile file makes Keras raise)
+        reason = str(error).strip().splitlines()
+        raise InputError(f"{path}: cannot be loaded as a Keras model: {reason[0] if reason else error!r}") from error
+
+
+def _from_application(backbone: Backbone, spec: ArmSpec) -> keras.Model:
+    assert backbone.application is not None
+    constructor = getattr(keras.applications, backbone.application)
+    weights = {"imagenet": "imagenet", "none": None}.get(backbone.weights, backbone.weights)
+    arguments: dict[str, Any] = {
+        "include_top": backbone.cut is not None,
+        "weights": "imagenet" if weights == "imagenet" else None,
+        "input_shape": (*spec.data.image_size, spec.data.channels),
+    }
+    if backbone.cut is None:
+        arguments["pooling"] = "avg"
+    elif weights == "imagenet" and list(arguments["input_shape"]) != _default_shape(constructor):
+        # The pretrained top fits one image size only; the layers below it fit any.
+        arguments |= {"include_top": False, "pooling": "avg"}
+    keras.backend.clear_session(free_memory=False)  # so that both arms get the same automatic layer names
+    try:
+        network = constructor(**arguments)
+        if isinstance(weights, str) and weights != "imagenet":
+            network.load_weights(weights)
+    except Exception as error:  # noqa: BLE001  (Keras, h5py and urllib each raise their own)
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"{backbone.application} with weights {backbone.weights!r} cannot be built: {reason[0] if reason else error!r}"
+        ) from error
+    return network
+
+
+def _default_shape(constructor: Any) -> list[int]:
+    """The image size of the pretrained top: 299 for the Inception family and Xception, else 224 (NASNetLarge 331)."""
+    name = constructor.__name__
+    side = 331 if name == "NASNetLarge" else 299 if name in {"InceptionV3", "InceptionResNetV2", "Xception"} else 224
+    return [side, side, 3]
+
+
+def _check_input(network: keras.Model, spec: ArmSpec) -> None:
+    shape = getattr(network, "input_shape", None)
+    wanted = (*spec.data.image_size, spec.data.channels)
+    if isinstance(shape, tuple) and len(shape) == 4:  # noqa: PLR2004
+        fits = all(size is None or size == want for size, want in zip(shape[1:], wanted, strict=True))
+        if not fits:
+            raise InputError(f"the backbone takes images of shape {shape[1:]}; data.image_size and channels give {wanted}")
+
+
+def _cut(network: keras.Model, cut: str | int | None) -> keras.Model:
+    if cut is None:
+        return network
+    layers = network.layers
+    if isinstance(cut, int):
+        if not -len(layers) <= cut < len(layers):
+            raise InputError(f"no layer {cut} to cut at; the backbone has {len(layers)}")
+        layer = layers[cut]
+    else:
+        names = {layer.name: layer for layer in layers}
+        if cut not in names:
+            near = difflib.get_close_matches(cut, names, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise InputError(f"no layer {cut!r} to cut at; the last ones are {', '.join(list(names)[-5:])}{hint}")
+        layer = names[cut]
+    return keras.Model(network.input, layer.output, name=network.name)
+
+

@@ -1,0 +1,213 @@
+"""Builds the two arms of an experiment, each as its user would.
+
+The bottleneck arm runs ``predict`` once and fits the head on arrays. The frozen arm puts the head on the backbone,
+freezes it, compiles and fits images. Both heads come from the same seed, and ``fit`` starts from the same seed, so
+that with nothing different between them the two are equal to the last bit.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from equivcheck.arms.arm import Arm, Feed, Split
+from equivcheck.arms.backbone import build_backbone
+from equivcheck.arms.feature_cache import cached_features
+from equivcheck.arms.from_code import arm_from_code
+from equivcheck.arms.head import build_layers, check_head
+from equivcheck.arms.inference import InferenceMode
+from equivcheck.arms.labels import encode
+from equivcheck.arms.preprocessing import preprocess
+from equivcheck.arms.samples import Samples, load_samples
+from equivcheck.errors import InputError, Problem, SpecError
+from equivcheck.findings import ArmName
+from equivcheck.spec import Experiment
+from equivcheck.spec.model import ArmSpec, CodeArm, Preprocessing, Training
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds arms of one experiment.
+
+    Attributes:
+        experiment: The resolved spec.
+        cache: Folder of the feature cache, or None.
+    """
+
+    experiment: Experiment
+    cache: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the spec."""
+        return self.experiment.document.path.absolute().parent
+
+    def arms(self) -> tuple[Arm, Arm]:
+        """The bottleneck arm and the frozen arm, afresh at each call."""
+        # Both arms usually read the same files: read them once.
+        loaded: dict[str, tuple[Samples, Samples]] = {}
+        return self._arm("bottleneck", loaded), self._arm("frozen", loaded)
+
+    def _arm(self, name: ArmName, loaded: dict[str, tuple[Samples, Samples]]) -> Arm:
+        spec = getattr(self.experiment, name)
+        if isinstance(spec, CodeArm):
+            with self._at(name, "callable"):
+                return arm_from_code(spec.callable, name, folder=self.folder)
+        key = spec.data.model_dump_json()
+        if key not in loaded:
+            loaded[key] = self._samples(name, spec)
+        train, validation = loaded[key]
+        return self._from_spec(name, spec, train, validation)
+
+    def _samples(self, name: ArmName, spec: ArmSpec) -> tuple[Samples, Samples]:
+        with self._at(name, "data.train"):
+            train = load_samples(spec.data.train, spec.data, folder=self.folder)
+        with self._at(name, "data.validation"):
+            return train, load_samples(spec.data.validation, spec.data, folder=self.folder, classes=train.classes)
+
+    def _from_spec(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples) -> Arm:
+        training = spec.training
+        with self._at(name, "preprocessing"):
+            train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
+            validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
+        if training.drop_remainder:
+            with self._at(name, "training.drop_remainder"):
+                train_images = _whole_batches(train_images, training.batch_size)
+        keras.utils.set_random_seed(training.seed)
+        with self._at(name, "backbone.cut" if spec.backbone.cut is not None else "backbone"):
+            backbone = build_backbone(spec, folder=self.folder)
+        with self._at(name, "augmentation"):
+            augmentation = build_layers(spec.augmentation or (), prefix="augmentation_")
+        keras.utils.set_random_seed(training.seed)
+        with self._at(name, "head"):
+            head = build_layers(spec.head)
+            if name == "bottleneck":
+                model = _head_model(head, backbone.output_shape[1:])
+            else:
+                model = _end_to_end(spec, backbone, augmentation, head)
+            check_head(model.output_shape[-1], spec.labels, training.loss, len(train.classes))
+        with self._at(name, "training.optimizer"):
+            optimizer = keras.optimizers.get(
+                {"class_name": training.optimizer.name, "config": training.optimizer.arguments}
+            )
+            model.compile(optimizer=optimizer, loss=training.loss, metrics=["accuracy"])
+        x_train, x_validation = train_images, validation_images
+        if name == "bottleneck":
+            augmented = _augmented(train_images, augmentation)
+            x_train = self._features(spec, backbone, augmented, train)
+            x_validation = self._features(spec, backbone, validation_images, validation)
+            train_images = augmented
+        classes = len(train.classes)
+        return Arm(
+            name=name,
+            model=model,
+            train=Split(Feed(x_train, encode(train.labels, spec.labels, classes)[: len(x_train)]), train_images, train),
+            validation=Split(
+                Feed(x_validation, encode(validation.labels, spec.labels, classes)), validation_images, validation
+            ),
+            fit=_fit_arguments(training),
+            seed=training.seed,
+            extractor=backbone if name == "bottleneck" else None,
+            as_trained=self._as_trained(spec),
+        )
+
+    def _features(
+        self, spec: ArmSpec, extractor: keras.Model, images: npt.NDArray[np.float32], samples: Samples
+    ) -> npt.NDArray[Any]:
+        batch_size = self._extraction_batch_size(spec)
+        compute = partial(extractor.predict, images, batch_size=batch_size, verbose=0)
+        folder = None if spec.backbone.callable is not None else self.cache
+        return cached_features(folder, extractor, images, samples.ids[: len(images)], batch_size=batch_size, compute=compute)
+
+    def _extraction_batch_size(self, spec: ArmSpec) -> int:
+        """The batch size that the frozen arm trains with: a batch of one runs other kernels than larger ones."""
+        frozen = self.experiment.frozen
+        return (frozen if isinstance(frozen, ArmSpec) else spec).training.batch_size
+
+    def _as_trained(self, spec: ArmSpec) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
+        backbone = spec.backbone
+        if backbone.trained_with is not None:
+            return partial(preprocess, preprocessing=backbone.trained_with, folder=self.folder)
+        if backbone.application is None or backbone.weights == "none":
+            return None
+        module = inspect.getmodule(getattr(keras.applications, backbone.application))
+        assert module is not None
+        name = cast("Any", module.__name__.rpartition(".")[2])
+        return partial(
+            preprocess, preprocessing=Preprocessing.model_validate({"application": name}), folder=self.folder
+        )
+
+    @contextmanager
+    def _at(self, arm: ArmName, key: str) -> Iterator[None]:
+        """Says where in the spec an input stands that turned out to be unusable."""
+        try:
+            yield
+        except SpecError:
+            raise
+        except (InputError, ValueError, TypeError) as error:
+            location = self.experiment.locate(arm, key)
+            lines = self.experiment.document.text.splitlines()
+            source = lines[location.line - 1] if location.line is not None and location.line <= len(lines) else None
+            raise SpecError([Problem(key=key, message=str(error), location=location, source=source)]) from error
+
+
+def _whole_batches(images: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
+    """Without the last, smaller batch, as ``predict_generator(n // batch_size)`` left it out."""
+    kept = len(images) // batch_size * batch_size
+    if kept == 0:
+        raise InputError(f"drop_remainder leaves nothing: {len(images)} samples, batches of {batch_size}")
+    return images[:kept]
+
+
+def _head_model(head: list[keras.layers.Layer], shape: tuple[int, ...]) -> keras.Model:
+    return keras.Sequential([keras.Input(shape), *head], name="head")
+
+
+def _end_to_end(
+    spec: ArmSpec, backbone: keras.Model, augmentation: list[keras.layers.Layer], head: list[keras.layers.Layer]
+) -> keras.Model:
+    """Backbone and head in one model, frozen as the spec says."""
+    call = spec.backbone.call
+    if call == "flat":
+        if augmentation:
+            raise InputError("augmentation layers need an input in front of the backbone; backbone.call: flat has none")
+        inputs, outputs = backbone.input, backbone.output
+    else:
+        inputs = outputs = keras.Input(backbone.input_shape[1:])
+        for layer in augmentation:
+            outputs = layer(outputs)
+        if call == "inference":
+            outputs = InferenceMode(backbone, name="inference_mode")(outputs)
+        else:
+            outputs = backbone(outputs, training=False) if call == "training_false" else backbone(outputs)
+    for layer in head:
+        outputs = layer(outputs)
+    model = keras.Model(inputs, outputs, name="frozen")
+    freeze = spec.backbone.freeze
+    if freeze is True:
+        backbone.trainable = False
+    elif freeze is not False:
+        start, _, stop = freeze.layers.partition(":")
+        for layer in model.layers[int(start) if start else None : int(stop) if stop else None]:
+            layer.trainable = False
+    return model
+
+
+def _augmented(images: npt.NDArray[np.float32], augmentation: list[keras.layers.Layer]) -> npt.NDArray[np.float32]:
+    """One random draw for the whole set: what a user stores who augments before extracting features."""
+    for layer in augmentation:
+        images = np.asarray(layer(images, training=True), np.float32)
+    return images
+
+
+def _fit_arguments(training: Training) -> dict[str, Any]:
+    return {"epochs": training.epochs, "batch_size": training.batch_size, "shuffle": training.shuffle}

@@ -1,0 +1,82 @@
+"""An arm that the user's own function returns; see ``protocol.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from equivcheck.arms.arm import Arm, Feed, Split
+from equivcheck.arms.user_code import call_user_function
+from equivcheck.errors import InputError
+from equivcheck.findings import ArmName
+
+#: For arms whose own code sets no seed, so that two runs of one spec agree.
+SEED = 0
+
+_FORBIDDEN = frozenset({"x", "y", "validation_data", "verbose"})
+
+
+def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
+    """Calls the user's function and takes what it returns.
+
+    Args:
+        function: ``module:function``.
+        name: Which arm it is.
+        folder: Folder of the spec.
+
+    Raises:
+        InputError: What it returned does not follow the protocol.
+        UserCodeError: It raised.
+    """
+    keras.utils.set_random_seed(SEED)
+    returned = call_user_function(function, folder=folder)
+    model = getattr(returned, "model", None)
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            f"{function} returned {type(returned).__name__} whose model is {type(model).__name__}; "
+            "expected an object with a compiled keras.Model as .model (see equivcheck.arms.protocol)"
+        )
+    if not getattr(model, "compiled", False):
+        raise InputError(f"{function}: .model is not compiled")
+    fit = getattr(returned, "fit", {})
+    if not isinstance(fit, Mapping):
+        raise InputError(f"{function}: .fit is {type(fit).__name__}; expected a mapping of arguments of fit")
+    wrong = sorted(_FORBIDDEN & set(fit))
+    if wrong:
+        raise InputError(f"{function}: .fit holds {', '.join(wrong)}; data belong into .train and .validation")
+    if getattr(returned, "train", None) is None:
+        raise InputError(f"{function}: .train is missing; expected what fit is given as data")
+    backbone = getattr(returned, "backbone", None)
+    if backbone is not None and not isinstance(backbone, keras.Model):
+        raise InputError(f"{function}: .backbone is {type(backbone).__name__}; expected a keras.Model")
+    validation = getattr(returned, "validation", None)
+    return Arm(
+        name=name,
+        model=model,
+        train=_split(returned.train, getattr(returned, "images", None), function, bottleneck=name == "bottleneck"),
+        validation=None
+        if validation is None
+        else _split(validation, getattr(returned, "validation_images", None), function, bottleneck=name == "bottleneck"),
+        fit={"epochs": 1, **fit},
+        seed=SEED,
+        extractor=backbone if name == "bottleneck" else None,
+    )
+
+
+def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
+    if not isinstance(data, tuple):
+        return Split(Feed(data), None if images is None else np.asarray(images))
+    if len(data) not in {2, 3}:
+        raise InputError(f"{function}: data is a tuple of {len(data)}; expected (x, y) or (x, y, sample_weight)")
+    x, y = np.asarray(data[0]), np.asarray(data[1])
+    if x.dtype == object or y.dtype == object:
+        raise InputError(f"{function}: x or y is an object array; expected numbers")
+    if len(x) != len(y):
+        raise InputError(f"{function}: {len(x)} samples but {len(y)} labels")
+    weight = np.asarray(data[2]) if len(data) == 3 else None  # noqa: PLR2004
+    shown = x if not bottleneck else None if images is None else np.asarray(images)
+    return Split(Feed(x, y, weight), shown)

@@ -1,0 +1,80 @@
+"""How frozen BatchNormalization behaved in older Keras, as layers of today's.
+
+Read in the sources of each version (``normalization.py`` of keras 1.2.2, 2.0.x, 2.1.2, 2.1.3 and 2.3.1):
+
+==============  =========================  =================
+Keras           normalises in ``fit`` with  moving statistics
+==============  =========================  =================
+1.x to 2.1.2    the batch                  updated
+2.1.3 to 2.3.x  the batch                  kept when frozen
+later           the moving statistics      kept when frozen
+==============  =========================  =================
+
+Discussed in keras issues 4762, 7085, 9214 and 9965.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+_UPDATES_KEPT_SINCE = (2, 1, 3)
+_MODERN_SINCE = (2, 4)
+
+
+@keras.saving.register_keras_serializable(package="equivcheck")
+class LegacyBatchNormalization(keras.layers.BatchNormalization):
+    """BatchNormalization whose ``trainable`` flag does not choose the statistics, as before Keras 2.4.
+
+    Args:
+        updates_when_frozen: Whether the moving statistics follow the batches although the layer is frozen.
+        kwargs: As for ``keras.layers.BatchNormalization``.
+    """
+
+    def __init__(self, *, updates_when_frozen: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.updates_when_frozen = updates_when_frozen
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalises with the batch's statistics whenever ``training`` is true."""
+        if not training:
+            return super().call(inputs, training=False, mask=mask)
+        axes = [axis for axis in range(len(inputs.shape)) if axis != self.axis % len(inputs.shape)]
+        mean, variance = keras.ops.moments(inputs, axes=axes)
+        if self.trainable or self.updates_when_frozen:
+            self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
+            self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
+        return keras.ops.batch_normalization(
+            inputs, mean, variance, axis=self.axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """As the base class, and ``updates_when_frozen``."""
+        return {**super().get_config(), "updates_when_frozen": self.updates_when_frozen}
+
+
+def with_semantics(network: keras.Model, version: str | None) -> keras.Model:
+    """The network as an older Keras would have run it.
+
+    Args:
+        network: A Functional or Sequential model.
+        version: Such as ``"2.1"``; None or a modern version returns the network itself.
+
+    Returns:
+        A clone with the same names and weights, its BatchNormalization layers replaced.
+    """
+    numbers = tuple(int(part) for part in (version or "3").split("."))
+    if numbers >= _MODERN_SINCE:
+        return network
+
+    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return LegacyBatchNormalization.from_config(
+                {**layer.get_config(), "updates_when_frozen": numbers < _UPDATES_KEPT_SINCE}
+            )
+        return layer.__class__.from_config(layer.get_config())
+
+    clone = keras.models.clone_model(network, clone_function=replaced)
+    clone.set_weights(network.get_weights())
+    return clone

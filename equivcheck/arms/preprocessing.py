@@ -1,0 +1,44 @@
+"""From raw pixels to what the backbone is fed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from equivcheck.arms.user_code import call_user_function
+from equivcheck.errors import InputError
+from equivcheck.spec.model import Preprocessing
+
+
+def preprocess(pixels: npt.NDArray[Any], preprocessing: Preprocessing | None, *, folder: Path) -> npt.NDArray[np.float32]:
+    """Applies a spec's preprocessing to a copy.
+
+    Args:
+        pixels: ``(n, height, width, channels)``, values in [0, 255].
+        preprocessing: What to do; None leaves the values as they are.
+        folder: Folder of the spec, from which a callable's module is imported.
+
+    Returns:
+        A new float32 array of the same shape.
+    """
+    # A copy always: keras' preprocess_input changes float arrays in place.
+    copy = np.array(pixels, np.float32)
+    if preprocessing is None:
+        return copy
+    if preprocessing.rescale is not None:
+        return copy * np.float32(preprocessing.rescale) + np.float32(preprocessing.offset)
+    if preprocessing.application is not None:
+        module = getattr(keras.applications, preprocessing.application)
+        return np.asarray(module.preprocess_input(copy), np.float32)
+    assert preprocessing.callable is not None
+    returned = np.asarray(call_user_function(preprocessing.callable, copy, folder=folder))
+    if returned.shape[:1] != copy.shape[:1] or not np.issubdtype(returned.dtype, np.number):
+        raise InputError(
+            f"{preprocessing.callable} returned shape {returned.shape} and type {returned.dtype}; "
+            f"expected numbers, one image for each of the {len(copy)} it was given"
+        )
+    return np.asarray(returned, np.float32)

@@ -1,0 +1,218 @@
+"""Raw samples of one split: pixels, labels and an id for each, from a folder, an archive, a table or a function."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from equivcheck.arms.user_code import call_user_function
+from equivcheck.errors import InputError
+from equivcheck.spec.model import Data, Source
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One split as it lies on disk, before any preprocessing.
+
+    Attributes:
+        ids: One name per sample, such as ``five/0003.png``; the same sample has the same id in both arms.
+        pixels: ``(n, height, width, channels)``, values in [0, 255].
+        labels: ``(n,)`` class index of each sample, into ``classes``.
+        classes: Class names in index order.
+    """
+
+    ids: tuple[str, ...]
+    pixels: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def load_samples(source: Source, data: Data, *, folder: Path, classes: Sequence[str] | None = None) -> Samples:
+    """Reads one split.
+
+    Args:
+        source: Where it comes from.
+        data: Image size, channels and class names shared by both splits.
+        folder: Folder of the spec, from which a callable's module is imported.
+        classes: Class names that the training split has, for a split that names none of its own.
+
+    Returns:
+        The samples: of a folder sorted by class and file name, else in the order of the source.
+
+    Raises:
+        InputError: Something cannot be read; the message names the file.
+    """
+    names = source.classes or data.classes or classes
+    if source.directory is not None:
+        return _from_directory(source.directory, data, names)
+    if source.csv is not None:
+        return _from_csv(source, data, names)
+    if source.npz is not None:
+        images, labels = _arrays_of_npz(source)
+        return _from_arrays(images, labels, data, names, origin=str(source.npz))
+    assert source.callable is not None
+    returned = call_user_function(source.callable, folder=folder)
+    try:
+        images, labels = returned
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{source.callable} returned {type(returned).__name__}; expected a pair (images, labels)"
+        ) from None
+    return _from_arrays(np.asarray(images), np.asarray(labels), data, names, origin=source.callable)
+
+
+def _from_directory(directory: Path, data: Data, classes: Sequence[str] | None) -> Samples:
+    names = list(classes or sorted(child.name for child in directory.iterdir() if child.is_dir()))
+    files: list[tuple[str, Path]] = []
+    # In the order of the folders, whatever index a class is given: renumbering classes must not reorder samples.
+    for name in sorted(names):
+        if not (directory / name).is_dir():
+            raise InputError(f"{directory}: no folder for class {name!r}")
+        images = sorted(path for path in (directory / name).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not images:
+            raise InputError(f"{directory / name}: no images in this class folder")
+        files += [(name, path) for path in images]
+    return _from_files(
+        [path for _, path in files],
+        [name for name, _ in files],
+        [path.relative_to(directory).as_posix() for _, path in files],
+        data,
+        names,
+        origin=str(directory),
+    )
+
+
+def _from_csv(source: Source, data: Data, classes: Sequence[str] | None) -> Samples:
+    import pandas as pd  # noqa: PLC0415  (heavy; only csv data needs it)
+
+    assert source.csv is not None
+    try:
+        table = pd.read_csv(source.csv, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source.csv}: cannot be read as a table: {error}") from None
+    image, label = source.image or "image", source.label or "label"
+    for column in (image, label):
+        if column not in table.columns:
+            raise InputError(f"{source.csv}: no column {column!r}; it has {', '.join(map(repr, table.columns))}")
+    given = [str(value) for value in table[label]]
+    paths = [source.csv.parent / str(value) for value in table[image]]
+    for line, path in enumerate(paths, start=2):
+        if not path.is_file():
+            raise InputError(f"{source.csv}:{line}: {path}: no such image")
+    ids = [str(value) for value in table[image]]
+    return _from_files(paths, given, ids, data, classes, origin=str(source.csv))
+
+
+def _from_files(
+    paths: Sequence[Path],
+    given: Sequence[str],
+    ids: Sequence[str],
+    data: Data,
+    classes: Sequence[str] | None,
+    *,
+    origin: str,
+) -> Samples:
+    height, width = data.image_size
+    pixels = np.empty((len(paths), height, width, data.channels), np.uint8)
+    for row, path in enumerate(paths):
+        pixels[row] = _read_image(path, (height, width), data.channels)
+    labels, names = _index(given, classes, origin)
+    return Samples(tuple(ids), pixels, labels, names)
+
+
+def _read_image(path: Path, size: tuple[int, int], channels: int) -> npt.NDArray[np.uint8]:
+    """One image as ``(height, width, channels)``; bilinear, with antialiasing when shrinking, as Pillow does."""
+    try:
+        with Image.open(path) as image:
+            converted = image.convert("RGB" if channels == 3 else "L")  # noqa: PLR2004
+            if converted.size != (size[1], size[0]):
+                converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            return np.asarray(converted, np.uint8).reshape(*size, channels)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: cannot be read as an image: {error}") from None
+
+
+def _arrays_of_npz(source: Source) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    assert source.npz is not None
+    image, label = source.image or "x", source.label or "y"
+    try:
+        # Object arrays are pickles, and unpickling runs code: never allowed.
+        with np.load(source.npz, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{source.npz}: is not an npz archive")
+            for name in (image, label):
+                if name not in archive.files:
+                    raise InputError(f"{source.npz}: no array {name!r}; it has {', '.join(map(repr, archive.files))}")
+            return archive[image], archive[label]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            raise InputError(f"{source.npz}: holds an object array, which is never unpickled; save plain arrays") from None
+        raise InputError(f"{source.npz}: cannot be read as an npz archive: {error}") from None
+
+
+def _from_arrays(
+    images: npt.NDArray[Any], labels: npt.NDArray[Any], data: Data, classes: Sequence[str] | None, *, origin: str
+) -> Samples:
+    if images.dtype == object or labels.dtype == object:
+        raise InputError(f"{origin}: images or labels are an object array; expected numbers")
+    if images.ndim == 3:  # noqa: PLR2004  (grey images without a channel axis)
+        images = images[..., None]
+    if images.ndim != 4 or not np.issubdtype(images.dtype, np.number):  # noqa: PLR2004
+        raise InputError(
+            f"{origin}: images have shape {images.shape} and type {images.dtype}; expected numbers (n, h, w, c)"
+        )
+    if len(images) != len(labels) or len(images) == 0:
+        raise InputError(f"{origin}: {len(images)} images but {len(labels)} labels")
+    if not np.isfinite(images).all():
+        bad = int(np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))[0])
+        raise InputError(f"{origin}: image {bad} holds NaN or infinite values")
+    if images.shape[-1] == 1 and data.channels == 3:  # noqa: PLR2004
+        images = np.repeat(images, 3, axis=-1)
+    if images.shape[-1] != data.channels:
+        raise InputError(f"{origin}: images have {images.shape[-1]} channels; the spec says {data.channels}")
+    if labels.ndim == 2 and labels.shape[1] > 1:  # noqa: PLR2004
+        labels = labels.argmax(axis=1)
+    pixels = _resize_all(images, data.image_size)
+    index, names = _index([str(value) for value in labels.reshape(len(labels))], classes, origin)
+    return Samples(tuple(f"[{row}]" for row in range(len(pixels))), pixels, index, names)
+
+
+def _resize_all(images: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    if images.shape[1:3] == size:
+        return images
+    resized = np.empty((len(images), *size, images.shape[-1]), np.float32)
+    for row, image in enumerate(images):
+        for channel in range(images.shape[-1]):
+            grey = Image.fromarray(image[..., channel].astype(np.float32), mode="F")
+            resized[row, ..., channel] = np.asarray(grey.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    return resized
+
+
+def _index(
+    given: Sequence[str], classes: Sequence[str] | None, origin: str
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    names = tuple(classes) if classes else tuple(sorted(set(given), key=_natural(given)))
+    if len(names) < 2:  # noqa: PLR2004
+        raise InputError(f"{origin}: only one class ({', '.join(names)}); a classifier needs at least two")
+    position = {name: index for index, name in enumerate(names)}
+    unknown = sorted(set(given) - set(position))
+    if unknown:
+        raise InputError(f"{origin}: label {unknown[0]!r} is not one of the classes {', '.join(names)}")
+    return np.array([position[name] for name in given], np.int64), names
+
+
+def _natural(given: Sequence[str]) -> Callable[[str], Any]:
+    """Numbers sort by value, names by letter: '2' before '10' only where all labels are numbers."""
+    return int if all(name.lstrip("-").isdigit() for name in given) else str

@@ -1,0 +1,69 @@
+"""Calls functions that the user named as ``module:function``. Nothing else from a spec is ever executed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from equivcheck.errors import InputError, UserCodeError
+
+
+def load_user_function(name: str, *, folder: Path) -> Any:
+    """Imports what ``module:function`` names.
+
+    Args:
+        name: ``package.module:function``.
+        folder: Folder of the spec; the module may lie there or anywhere on the Python path.
+
+    Raises:
+        InputError: There is no such module or function.
+        UserCodeError: The module raised while it was imported.
+    """
+    module_name, _, function_name = name.partition(":")
+    with _importable_from(folder):
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+                raise InputError(f"{name}: no module {module_name!r} in {folder} or on the Python path") from None
+            raise UserCodeError(f"{name}: importing {module_name} raised {_described(error)}") from error
+        except Exception as error:
+            raise UserCodeError(f"{name}: importing {module_name} raised {_described(error)}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"{name}: {module_name} has no function {function_name!r}")
+    return function
+
+
+def call_user_function(name: str, *arguments: Any, folder: Path) -> Any:
+    """Calls what ``module:function`` names; an exception it raises becomes a ``UserCodeError`` that names it."""
+    function = load_user_function(name, folder=folder)
+    with user_code(name), _importable_from(folder):
+        return function(*arguments)
+
+
+@contextmanager
+def user_code(name: str) -> Iterator[None]:
+    """Turns whatever the user's code raises inside into one error that names the callable."""
+    try:
+        yield
+    except Exception as error:
+        raise UserCodeError(f"{name} raised {_described(error)}") from error
+
+
+def _described(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+@contextmanager
+def _importable_from(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))

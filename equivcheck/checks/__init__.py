@@ -1,0 +1,1 @@
+"""One file per check, nothing else: the folder listing is the catalogue."""

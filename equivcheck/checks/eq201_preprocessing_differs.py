@@ -1,0 +1,83 @@
+"""EQ201: the same sample reaches the first convolution as two different tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from equivcheck.check import Check, Fault
+from equivcheck.evidence import ArmEvidence, Evidence
+from equivcheck.findings import Cleared, Finding, SameAs
+
+
+class PreprocessingDiffers(Check):
+    """Judges the tensors that reach the first layer with a kernel."""
+
+    code = "EQ201"
+    name = "preprocessing-differs"
+    title = "The arms feed the backbone differently preprocessed images"
+    what = "Compares, sample by sample, the tensors that reach the first convolution in the two arms."
+    why = (
+        "A backbone computes other features from other inputs. The head of each arm then learns from different "
+        "features, and the arm whose images look unlike those of pretraining gets the poorer ones."
+    )
+    shows = """\
+images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+bottleneck_input = images / 255
+frozen_input = keras.applications.inception_v3.preprocess_input(images.copy())
+"""
+    clean = """\
+images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+bottleneck_input = frozen_input = keras.applications.inception_v3.preprocess_input(images.copy())
+"""
+    measured = (
+        "The input of the first layer with a kernel is recorded in both arms for the same samples; y = a x + b is "
+        "fitted per channel, over all orders of the channels, and compared with the known modes (raw, 1/255, [-1, 1], "
+        "caffe, torch)."
+    )
+    mistaken_for = (
+        "A Rescaling layer inside one backbone and the same factor outside the other: what reaches the kernel is equal."
+    )
+    advice = "Preprocess in one function that both arms call; use the backbone's own preprocess_input."
+    references = (
+        "https://keras.io/api/applications/",
+        "keras/src/applications/imagenet_utils.py, preprocess_input",
+        "https://github.com/keras-team/keras/issues/10279",
+    )
+    fault = Fault({"frozen.preprocessing": "none"})
+
+    def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
+        """One finding where the map between the two inputs is not the identity."""
+        between = evidence.input_map
+        if between is None or between.identity:
+            return
+        ours, theirs = _name(evidence.bottleneck), _name(evidence.frozen)
+        wrong = "bottleneck" if _as_trained(evidence.frozen) and not _as_trained(evidence.bottleneck) else "frozen"
+        right = "frozen" if wrong == "bottleneck" else "bottleneck"
+        yield self.finding(
+            "both",
+            f"The same images reach the first convolution as {ours} in the bottleneck arm and as {theirs} in the "
+            f"frozen arm (from one to the other: {between.name}), so the backbone computes other features.",
+            measured={
+                "bottleneck_input": ours,
+                "frozen_input": theirs,
+                "scale_per_channel": list(between.scale),
+                "offset_per_channel": list(between.offset),
+                "channel_order": list(between.order),
+                "largest_residual_fraction_of_range": between.residual,
+            },
+            expected="the same tensor for the same sample",
+            patch={f"{wrong}.preprocessing": SameAs("frozen" if right == "frozen" else "bottleneck")},
+            key="preprocessing",
+            layer=evidence.frozen.input.layer if evidence.frozen.input else None,
+        )
+
+
+def _name(arm: ArmEvidence) -> str:
+    if arm.input is None or arm.input.against_raw is None:
+        return "an input whose raw pixels are unknown"
+    return arm.input.against_raw.name
+
+
+def _as_trained(arm: ArmEvidence) -> bool:
+    found = arm.input
+    return bool(found and found.against_raw and found.as_trained and found.against_raw.same_as(found.as_trained))

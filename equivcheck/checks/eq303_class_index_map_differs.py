@@ -1,0 +1,102 @@
+"""EQ303: the same sample has another class index in the other arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from equivcheck.check import Check, Fault
+from equivcheck.evidence import ArmEvidence, Evidence, OrderTrace
+from equivcheck.findings import Cleared, Finding, SameAs
+
+
+class ClassIndexMapDiffers(Check):
+    """Judges which index each sample's label stands for in either arm."""
+
+    code = "EQ303"
+    name = "class-index-map-differs"
+    title = "The arms number the classes differently"
+    what = "Recovers, from the labels that really came with each sample, which index each class has in either arm."
+    why = (
+        "With other indices the same head weights answer for other classes. Within one arm that only renames the "
+        "outputs, but heads that start from equal weights take other paths, weights and predictions of the two arms "
+        "cannot be exchanged, and a validation set numbered in the other way scores at chance."
+    )
+    shows = """\
+names = ["1", "2", "10"]
+by_folder = {name: index for index, name in enumerate(sorted(names))}
+by_number = {name: index for index, name in enumerate(sorted(names, key=int))}
+"""
+    clean = """\
+names = ["1", "2", "10"]
+by_folder = by_number = {name: index for index, name in enumerate(sorted(names))}
+"""
+    measured = (
+        "Both training and validation iterators are pulled by `fit`; for every sample seen in both arms the class "
+        "index is decoded from its label. It is reported when one index always becomes another."
+    )
+    mistaken_for = "One-hot and sparse labels of the same indices. Labels shifted against their samples (EQ105)."
+    advice = "Write the class order down once (`classes=[...]`) and pass it to every reader of both arms."
+    references = (
+        "https://github.com/keras-team/keras/issues/7543",
+        "https://github.com/keras-team/keras/issues/3054",
+        "https://keras.io/api/data_loading/image/",
+    )
+    fault = Fault({"frozen.data.classes": ["seven", "nine", "five", "eight", "six"]})
+
+    def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
+        """One finding for both splits."""
+        if not evidence.matched:
+            return
+        changed: dict[str, dict[int, int]] = {}
+        samples = 0
+        for split in ("train", "validation"):
+            ours, theirs = getattr(evidence.bottleneck, split), getattr(evidence.frozen, split)
+            if ours is None or theirs is None:
+                continue
+            found, count = _index_map(ours, theirs)
+            samples += count
+            if found and any(a != b for a, b in found.items()):
+                changed[split] = {a: b for a, b in found.items() if a != b}
+        if not changed:
+            return
+        split, pairs = next(iter(changed.items()))
+        shown = ", ".join(
+            f"{_class_name(evidence.bottleneck, a)}: {a} there, {b} here" for a, b in list(pairs.items())[:3]
+        )
+        yield self.finding(
+            "frozen",
+            f"{len(pairs)} classes have another index in the frozen arm's {' and '.join(changed)} labels than in the "
+            f"bottleneck arm's ({shown}), so heads with equal weights answer for different classes.",
+            measured={
+                "classes_renumbered": len(pairs),
+                "splits": list(changed),
+                "samples_compared": samples,
+                "bottleneck_index_to_frozen_index": {str(a): b for a, b in pairs.items()},
+            },
+            expected="every sample has the same class index in both arms",
+            patch={"frozen.data": SameAs("bottleneck")},
+            key="data.classes",
+        )
+
+
+def _index_map(ours: OrderTrace, theirs: OrderTrace) -> tuple[dict[int, int] | None, int]:
+    """Index in one arm -> index in the other, or None where it is not one map; and the number of samples compared."""
+    mine, other = _by_sample(ours), _by_sample(theirs)
+    shared = sorted(mine.keys() & other.keys())
+    found: dict[int, int] = {}
+    for sample in shared:
+        if found.setdefault(mine[sample], other[sample]) != other[sample]:
+            return None, len(shared)
+    return (found if len(set(found.values())) == len(found) else None), len(shared)
+
+
+def _by_sample(order: OrderTrace) -> dict[int, int]:
+    samples: npt.NDArray[np.int64] = order.samples[0]
+    return {int(sample): int(label) for sample, label in zip(samples, order.labels[0], strict=True) if sample >= 0}
+
+
+def _class_name(arm: ArmEvidence, index: int) -> str:
+    return arm.class_names[index] if index < len(arm.class_names) else str(index)

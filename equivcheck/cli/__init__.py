@@ -1,0 +1,239 @@
+"""The command line. Results go to stdout, everything else to stderr.
+
+Whatever is heavy is imported inside the command that needs it: ``--help`` must be instant, and only ``run`` may
+import TensorFlow.
+
+Exit codes: 0 equivalent, 1 divergent, 2 bad input or usage, 3 inconclusive; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from equivcheck import __version__
+from equivcheck.cli.exits import Door, guarded, remember_verbose, say, worst
+from equivcheck.cli.outputs import FORMATS, plan, write
+from equivcheck.cli.page import page
+from equivcheck.errors import InputError, SpecError
+
+Progress = Callable[[str, int, int], None]
+
+
+def _codes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Codes or prefixes, repeated or separated by commas; each must be known."""
+    from equivcheck.catalog import all_checks, matches  # noqa: PLC0415
+
+    patterns = tuple(part.strip().upper() for value in values for part in value.split(","))
+    for pattern in patterns:
+        if not pattern or not any(matches(check.code, (pattern,)) for check in all_checks()):
+            raise click.BadParameter(f"no check has a code that starts with {pattern!r}; see equivcheck checks")
+    return patterns
+
+
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, callback=remember_verbose, help="Say more; show the traceback of an error."
+)
+format_option = click.option(
+    "--output-format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    default=("terminal",),
+    show_default=True,
+    help="Format of the report; may be repeated.",
+)
+output_option = click.option(
+    "-o",
+    "--output",
+    "files",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    help="File to write, one per format in order; the terminal format needs none. Default: stdout.",
+)
+specs_argument = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="equivcheck", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Says why training on bottleneck features and training with a frozen backbone give different curves."""
+
+
+@cli.command()
+@specs_argument
+@format_option
+@output_option
+@click.option("--select", multiple=True, callback=_codes, metavar="CODES", help="Only these checks: EQ401, EQ4, ...")
+@click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All but these checks.")
+@click.option("--cache-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of stored features.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@verbose_option
+def run(
+    specs: tuple[Path, ...],
+    formats: tuple[str, ...],
+    files: tuple[Path, ...],
+    *,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> int:
+    """Builds both arms, measures where they part and names the causes.
+
+    Exit code: 0 equivalent, 1 divergent, 2 bad spec or usage, 3 inconclusive. Over several specs 2 outweighs 3,
+    3 outweighs 1, 1 outweighs 0.
+    """
+    outputs = plan(formats, files)
+    if len(specs) > 1 and (files or "json" in formats):
+        raise click.UsageError("json and -o hold one report; give one SPEC, or the terminal format on stdout")
+    for file in files:
+        if file.resolve() in {spec.resolve() for spec in specs}:
+            raise click.UsageError(f"-o {file} would overwrite the spec")
+    if not verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with its build options otherwise
+
+    def one(spec: Path) -> int:
+        _refuse_bad(spec)  # before the seconds that TensorFlow takes to load
+        from equivcheck.pipeline import run as run_spec  # noqa: PLC0415
+
+        # Keras and the user's own code print to stdout, where only the report belongs.
+        with redirect_stdout(sys.stderr), _progress(spec, quiet=quiet) as progress:
+            report = run_spec(spec, progress=progress, **options)
+        write(report, outputs, verbose=verbose)
+        code: int = report.exit_code
+        return code
+
+    return worst(guarded(partial(one, spec)) for spec in specs)
+
+
+@cli.command()
+@specs_argument
+@verbose_option
+def validate(specs: tuple[Path, ...], **_: Any) -> int:
+    """Checks specs and the files they name."""
+
+    def one(spec: Path) -> None:
+        _refuse_bad(spec)
+        click.echo(f"{spec}: valid")
+
+    return worst(guarded(partial(one, spec)) for spec in specs)
+
+
+@cli.command()
+@click.argument("code", metavar="CODE|NAME")
+@verbose_option
+def explain(code: str, **_: Any) -> None:
+    """Shows the page of one check, by code or name."""
+    from equivcheck.catalog import all_checks  # noqa: PLC0415
+
+    checks = {word: check for check in all_checks() for word in (check.code.lower(), check.name)}
+    check = checks.get(code.lower())
+    if check is None:
+        import difflib  # noqa: PLC0415
+
+        near = difflib.get_close_matches(code.lower(), checks, n=1)
+        hint = f'; did you mean "{checks[near[0]].code} {checks[near[0]].name}"?' if near else ""
+        raise InputError(f"no check {code!r}{hint} (equivcheck checks lists all)")
+    text = page(check)
+    if sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415
+        from rich.markdown import Markdown  # noqa: PLC0415
+
+        Console().print(Markdown(text))
+    else:
+        click.echo(text, nl=False)
+
+
+@cli.command()
+@click.option("--output-format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@verbose_option
+def checks(form: str, **_: Any) -> None:
+    """Lists all checks."""
+    from equivcheck.catalog import all_checks  # noqa: PLC0415
+
+    rows = [{"code": check.code, "name": check.name, "title": check.title} for check in all_checks()]
+    if form == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row['code']}  {row['name']:{width}}  {row['title']}")
+
+
+@cli.command()
+@click.argument("path", default="equivcheck.yaml", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--stdout", is_flag=True, help="Print it instead; PATH - does the same.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@verbose_option
+def init(path: Path, *, stdout: bool, force: bool, **_: Any) -> None:
+    """Writes a commented spec to start from."""
+    from equivcheck.report.files import write_atomically  # noqa: PLC0415
+    from equivcheck.spec import template  # noqa: PLC0415
+
+    if stdout or str(path) == "-":
+        click.echo(template(), nl=False)
+        return
+    if path.is_dir() or (not force and os.path.lexists(path)):
+        raise InputError(f"{path}: exists already; " + ("it is a folder" if path.is_dir() else "--force overwrites it"))
+    write_atomically(path, template())
+    say(f"wrote {path}; edit it, then: equivcheck validate {path}")
+
+
+@cli.command(name="report")
+@click.argument("result", metavar="RESULT.json", type=click.Path(path_type=Path))
+@format_option
+@output_option
+@verbose_option
+def render_again(result: Path, formats: tuple[str, ...], files: tuple[Path, ...], *, verbose: bool) -> None:
+    """Renders a finished run again. Exits with 0 whatever its verdict was."""
+    from equivcheck.report.json_format import loads  # noqa: PLC0415
+
+    outputs = plan(formats, files)
+    try:
+        text = result.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{result}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    write(loads(text), outputs, verbose=verbose)
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["spec", "report"]))
+@verbose_option
+def schema(what: str, **_: Any) -> None:
+    """Prints the JSON Schema of a spec or of a report."""
+    from equivcheck.report.schema import report_schema  # noqa: PLC0415
+    from equivcheck.spec import spec_schema  # noqa: PLC0415
+
+    click.echo(json.dumps(spec_schema() if what == "spec" else report_schema(), indent=2))
+
+
+def _refuse_bad(spec: Path) -> None:
+    from equivcheck.spec import check_paths, load, resolve  # noqa: PLC0415
+
+    if problems := check_paths(resolve(load(spec))):
+        raise SpecError(problems)
+
+
+@contextmanager
+def _progress(spec: Path, *, quiet: bool) -> Iterator[Progress]:
+    """A line that says what is going on, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _stage, _done, _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    with Console(stderr=True).status(f"{spec}: starting") as status:
+        yield lambda stage, done, total: status.update(f"{spec}: {stage} ({done}/{total})")
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="equivcheck")

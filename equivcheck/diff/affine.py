@@ -1,0 +1,144 @@
+"""Names what preprocessing did: the affine map per channel between two sets of images.
+
+The known modes are those of ``keras.applications.imagenet_utils.preprocess_input`` and plain rescaling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: A channel is explained by an affine map when the largest residual is below this share of the channel's range:
+#: half a grey level of 255, the rounding that an 8-bit image carries.
+RESIDUAL = 0.5 / 255
+#: Two maps are the same when they differ by less than this share of the range, a tenth of that rounding.
+SAME = 0.05 / 255
+
+_CAFFE_MEAN = (103.939, 116.779, 123.68)
+_TORCH_MEAN, _TORCH_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@dataclass(frozen=True, slots=True)
+class AffineMap:
+    """``y[..., c] = scale[c] * x[..., order[c]] + offset[c]``.
+
+    Attributes:
+        scale: One factor per channel of ``y``.
+        offset: One summand per channel of ``y``, in the unit of ``y``.
+        order: The channel of ``x`` that each channel of ``y`` comes from.
+        residual: Largest deviation from the map, as a share of the range of ``y``.
+    """
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    order: tuple[int, ...]
+    residual: float
+
+    @property
+    def explains(self) -> bool:
+        """Whether the map accounts for all but rounding."""
+        return self.residual <= RESIDUAL
+
+    @property
+    def identity(self) -> bool:
+        """Whether nothing changes but rounding in float32."""
+        return self.explains and self.same_as(AffineMap(*_constant(1.0, 0.0, len(self.scale)), 0.0))
+
+    def same_as(self, other: AffineMap) -> bool:
+        """Whether two maps send pixels in [0, 255] to the same values, up to a tenth of a grey level."""
+        if len(self.scale) != len(other.scale) or self.order != other.order:
+            return False
+        ends = np.array([0.0, 255.0])[:, None]
+        mine = ends * np.array(self.scale) + np.array(self.offset)
+        theirs = ends * np.array(other.scale) + np.array(other.offset)
+        spread = np.abs(theirs[1] - theirs[0]).max()
+        return bool(np.abs(mine - theirs).max() <= SAME * spread) if spread else mine.tolist() == theirs.tolist()
+
+    @property
+    def name(self) -> str:
+        """In the field's words: ``1/255``, ``[-1, 1]``, ``caffe (BGR, ImageNet means)``, … or the numbers."""
+        if not self.explains:
+            return f"not affine (residual {100 * self.residual:.1f} % of the range)"
+        for name, known in known_modes(len(self.scale)).items():
+            if self.same_as(known):
+                return name
+        reordered = "" if self.order == tuple(range(len(self.order))) else f", channels {_channels(self.order)}"
+        if len(set(np.round(self.scale, 6))) == 1 and len(set(np.round(self.offset, 4))) == 1:
+            return f"x * {self.scale[0]:.6g} + {self.offset[0]:.4g}{reordered}"
+        return f"x * {_numbers(self.scale)} + {_numbers(self.offset)}{reordered}"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
+
+
+def _channels(order: tuple[int, ...]) -> str:
+    return "".join("RGBA"[channel] for channel in order) if len(order) <= len("RGBA") else str(order)
+
+
+def _constant(scale: float, offset: float, channels: int) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+    return (scale,) * channels, (offset,) * channels, tuple(range(channels))
+
+
+def known_modes(channels: int) -> dict[str, AffineMap]:
+    """The maps from raw pixels that have a name."""
+    modes = {
+        "raw [0, 255]": AffineMap(*_constant(1.0, 0.0, channels), 0.0),
+        "1/255 to [0, 1]": AffineMap(*_constant(1 / 255, 0.0, channels), 0.0),
+        "1/127.5 - 1 to [-1, 1]": AffineMap(*_constant(1 / 127.5, -1.0, channels), 0.0),
+        "rescaled twice (1/255 of 1/255)": AffineMap(*_constant(1 / 255**2, 0.0, channels), 0.0),
+    }
+    if channels == 3:  # noqa: PLR2004
+        mean = tuple(-value for value in _CAFFE_MEAN)
+        modes["caffe (BGR, minus ImageNet means)"] = AffineMap((1.0,) * 3, mean, (2, 1, 0), 0.0)
+        modes["minus ImageNet means, RGB"] = AffineMap((1.0,) * 3, mean[::-1], (0, 1, 2), 0.0)
+        modes["torch (ImageNet mean and standard deviation)"] = AffineMap(
+            tuple(1 / (255 * _TORCH_STD)), tuple(-_TORCH_MEAN / _TORCH_STD), (0, 1, 2), 0.0
+        )
+        for name in ("raw [0, 255]", "1/255 to [0, 1]", "1/127.5 - 1 to [-1, 1]"):
+            straight = modes[name]
+            modes[f"{name}, BGR"] = AffineMap(straight.scale, straight.offset, (2, 1, 0), 0.0)
+    return modes
+
+
+def fit_affine(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> AffineMap | None:
+    """The affine map per channel from ``x`` to ``y``, by least squares, over all orders of up to four channels.
+
+    Args:
+        x: ``(n, height, width, channels)``.
+        y: The same samples, the same shape.
+
+    Returns:
+        The map with the smallest residual, the unchanged order winning ties; None where the shapes differ.
+    """
+    if x.shape != y.shape or x.ndim != 4:  # noqa: PLR2004
+        return None
+    channels = x.shape[-1]
+    flat_x, flat_y = (np.asarray(array, np.float64).reshape(-1, channels) for array in (x, y))
+    spread = float(np.ptp(flat_y)) or 1.0
+    fits = [[_line(flat_x[:, i], flat_y[:, j]) for i in range(channels)] for j in range(channels)]
+    orders = permutations(range(channels)) if channels <= 4 else [tuple(range(channels))]  # noqa: PLR2004
+
+    def residual(order: tuple[int, ...]) -> float:
+        return max(fits[j][i][2] for j, i in enumerate(order)) / spread
+
+    straight = tuple(range(channels))
+    best = min(orders, key=residual)
+    # Grey images repeated over three channels fit in any order: then nothing speaks for a reordering.
+    if residual(straight) <= residual(best) + SAME:
+        best = straight
+    lines = [fits[j][i] for j, i in enumerate(best)]
+    return AffineMap(tuple(l[0] for l in lines), tuple(l[1] for l in lines), best, residual(best))
+
+
+def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Slope, offset and largest absolute residual of y = a x + b."""
+    centred = x - x.mean()
+    variance = float(centred @ centred)
+    slope = float(centred @ (y - y.mean())) / variance if variance else 0.0
+    offset = float(y.mean() - slope * x.mean())
+    return slope, offset, float(np.abs(y - slope * x - offset).max())

@@ -1,0 +1,194 @@
+"""All that a check may look at: frozen dataclasses and NumPy arrays, no live object.
+
+Arrays are indexed by *sample number*: the row of a sample in its split as it was loaded. The number of one sample is
+the same in both arms wherever ``Evidence.matched`` is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from equivcheck.diff.affine import AffineMap
+from equivcheck.report.model import Curve, Distance, FirstDivergence, LayerRow, ParameterCount, TrainingFlag
+
+Region = Literal["augmentation", "backbone", "head"]
+Encoding = Literal["sparse", "one_hot", "binary", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTrace:
+    """One call of one layer in one arm, as ``fit`` runs it.
+
+    Attributes:
+        path: Full path in its own arm.
+        kind: Keras class name.
+        region: Part of the network.
+        shape: Output shape, batch axis included.
+        weights: Shapes of the layer's own variables, seed states left out.
+        trainable: The layer's ``trainable`` flag.
+        flag: The ``training`` value received in each phase.
+        stochastic: Two runs of the layer in fit mode on one input differ.
+        dropped: Share of the non-zero inputs that came out as zero in fit mode; 0 where none did.
+        noise: Largest difference between those two runs, relative to the largest output.
+        mode_gap: Largest relative difference between fit mode and inference mode on one input; 0 where it has none.
+        batch_gap: The same between a sample among these mates and among others, in fit mode.
+        composite: It has sub-layers, which are listed themselves.
+    """
+
+    path: str
+    kind: str
+    region: Region
+    shape: tuple[int | None, ...]
+    weights: tuple[tuple[int, ...], ...]
+    trainable: bool
+    flag: TrainingFlag
+    stochastic: bool = False
+    dropped: float = 0.0
+    noise: float = 0.0
+    mode_gap: float = 0.0
+    batch_gap: float = 0.0
+    composite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VariableTrace:
+    """One variable across one real training step of ``fit``.
+
+    Attributes:
+        path: Full path of its layer, a slash, and its name.
+        layer: Full path of its layer.
+        region: Part of the network.
+        size: Scalars in it.
+        trainable: Declared trainable: it is among ``model.trainable_variables``.
+        statistic: Not a weight that an optimizer would update, but a moving statistic.
+        change: Largest absolute change; 0 where the step did not move it.
+    """
+
+    path: str
+    layer: str
+    region: Region
+    size: int
+    trainable: bool
+    statistic: bool
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTrace:
+    """What a real iterator gave, pass by pass.
+
+    Attributes:
+        samples: Per pass, the sample numbers in the order they came; -1 for a sample that could not be identified.
+        labels: Per pass, the class index of each, as the arm's own labels say.
+        batches: Per pass, the size of each batch.
+        available: Samples in the split, where that is known.
+    """
+
+    samples: tuple[npt.NDArray[np.int64], ...]
+    labels: tuple[npt.NDArray[np.int64], ...]
+    batches: tuple[tuple[int, ...], ...]
+    available: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputTrace:
+    """What reaches the first layer that convolves or multiplies.
+
+    Attributes:
+        layer: Full path of that layer.
+        tensor: ``(n, height, width, channels)`` for the probe samples.
+        against_raw: The map from raw pixels to the tensor, where raw pixels are known.
+        as_trained: The map that the backbone's weights were trained with, where that is known.
+    """
+
+    layer: str
+    tensor: npt.NDArray[Any]
+    against_raw: AffineMap | None
+    as_trained: AffineMap | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTrace:
+    """Labels as the loss meets them.
+
+    Attributes:
+        shape: Shape of one batch as yielded, batch axis None.
+        dtype: Its NumPy type name.
+        encoding: ``sparse``, ``one_hot``, ``binary`` or ``other``, read off the values.
+        loss: The loss that was compiled, as text.
+        outputs: Units of the head's last layer.
+        failure: What the loss raised, if it did.
+        preferred: For some class indices, the output whose confident prediction the loss rates best; -1: none.
+        per_sample: ``(probes,)``: this arm's loss on one shared set of predictions, for the shared probe samples.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    encoding: Encoding
+    loss: str
+    outputs: int
+    failure: str | None
+    preferred: Mapping[int, int]
+    per_sample: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmEvidence:
+    """What one arm did.
+
+    Attributes:
+        layers: Every layer call, in order of execution.
+        variables: Every weight and statistic across one training step of ``fit``.
+        parameters: Scalars by what became of them.
+        train: The training iterator.
+        validation: The validation iterator, or None.
+        input: What reaches the first kernel; None where the images are unknown.
+        labels: The pair of labels and loss.
+        declared_inference: Layers that the model's graph calls with ``training=False`` written out.
+        class_names: Class names in index order; indices as text where there are no names.
+        optimizer: Class and plain settings of the live optimizer.
+    """
+
+    layers: tuple[LayerTrace, ...]
+    variables: tuple[VariableTrace, ...]
+    parameters: ParameterCount
+    train: OrderTrace
+    validation: OrderTrace | None
+    input: InputTrace | None
+    labels: LabelTrace
+    declared_inference: tuple[str, ...]
+    class_names: tuple[str, ...]
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What both arms did, on identical samples.
+
+    Attributes:
+        matched: Sample numbers mean the same sample in both arms.
+        rows: The aligned layers with their distances.
+        input_map: The map from the bottleneck arm's input tensor to the frozen arm's.
+        inference: Distance of the two arms' predictions in inference mode.
+        curves: Both arms' curves, once trained.
+        weights: Largest difference of the trained heads' weights; None before training or where they do not fit.
+    """
+
+    bottleneck: ArmEvidence
+    frozen: ArmEvidence
+    matched: bool
+    rows: tuple[LayerRow, ...]
+    first_divergence: FirstDivergence
+    input_map: AffineMap | None
+    inference: Distance | None
+    curves: tuple[Curve, ...] = field(default=())
+    weights: Distance | None = None
+
+    def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
+        """Both arms with their names."""
+        return (("bottleneck", self.bottleneck), ("frozen", self.frozen))

@@ -1,0 +1,104 @@
+"""What a check says: a finding, or a difference that it measured and cleared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from equivcheck.location import Location
+
+Severity = Literal["error", "warning", "note"]
+ArmName = Literal["bottleneck", "frozen"]
+Side = Literal["bottleneck", "frozen", "both"]
+
+#: Most severe first; the order in which findings are shown.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+#: Dotted spec key -> new value; ``None`` removes the key. A repair, a fault and a counterfactual are all patches.
+Patch = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SameAs:
+    """Stands in a patch for the value that one arm's key has: checks see evidence, not the spec.
+
+    Attributes:
+        arm: The arm whose value is meant.
+    """
+
+    arm: ArmName
+
+
+@dataclass(frozen=True, slots=True)
+class AsTrained:
+    """Stands in a patch for the preprocessing that the backbone's weights were trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """How a finding is undone.
+
+    Attributes:
+        text: What to do, in a sentence or two of plain words, with Keras code where that helps.
+        patch: The same as a spec patch, or None where no spec key can express it.
+    """
+
+    text: str
+    patch: Patch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A judged defect.
+
+    Attributes:
+        code: ``EQ401``.
+        name: ``dropout-active-in-backbone``.
+        severity: ``error`` makes the arms train differently; ``warning`` is a defect that both arms share or
+            that will bite later; ``note`` is worth knowing.
+        arm: Which arm has the defect.
+        title: The defect in one line.
+        message: What was measured and why it separates the curves, in plain words.
+        measured: Numbers, with their units in their names.
+        expected: What an equivalent pair would have shown.
+        key: Dotted spec key (without the arm) whose line is the finding's location, if any.
+        layer: Full path of the first layer concerned, if any.
+        location: File, line, column and layer; filled in by the pipeline from ``key`` and ``layer``.
+        repair: How it is undone.
+        verified: True when the repair was applied and the finding was gone, False when it was not gone.
+        share: How much of the gap it makes, in the unit of the attribution's metric.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    arm: Side
+    title: str
+    message: str
+    measured: Mapping[str, Any]
+    expected: str
+    repair: Repair | None = None
+    key: str | None = None
+    layer: str | None = None
+    location: Location | None = None
+    verified: bool | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A difference that was measured and found harmless."""
+
+    code: str
+    name: str
+    message: str
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A check that did not judge, and why."""
+
+    code: str
+    reason: str

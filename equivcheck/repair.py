@@ -1,0 +1,71 @@
+"""Makes a repair a patch that a person can paste: what a check could only point at is looked up in the spec."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, cast
+
+from equivcheck.findings import ArmName, AsTrained, Patch, SameAs
+from equivcheck.spec import ArmSpec, CodeArm, Experiment
+
+_MISSING = object()
+
+
+def concrete(patch: Patch, experiment: Experiment) -> Patch | None:
+    """The patch with every ``SameAs`` and ``AsTrained`` replaced by values of this spec.
+
+    Args:
+        patch: As a check gave it.
+        experiment: The spec.
+
+    Returns:
+        Only the keys that change something; None where nothing can be patched because an arm comes from code.
+    """
+    found: dict[str, Any] = {}
+    for key, value in patch.items():
+        arm, _, rest = key.partition(".")
+        if arm not in {"bottleneck", "frozen"}:
+            found[key] = value
+            continue
+        name = cast("ArmName", arm)
+        if isinstance(getattr(experiment, name), CodeArm):
+            return None
+        if isinstance(value, SameAs):
+            if isinstance(getattr(experiment, value.arm), CodeArm):
+                return None
+            wanted = _value(experiment, value.arm, rest)
+        elif isinstance(value, AsTrained):
+            wanted = _as_trained(getattr(experiment, name))
+        else:
+            wanted = value
+        if wanted != _value(experiment, name, rest):
+            found[key] = wanted
+    return found or None
+
+
+def _value(experiment: Experiment, arm: ArmName, key: str) -> Any:
+    """What the spec gives an arm's key, as written; the default where it is not written."""
+    value: Any = experiment.merged[arm].data
+    for part in key.split("."):
+        value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
+        if value is _MISSING:
+            return _default(getattr(experiment, arm), key)
+    return value
+
+
+def _default(spec: ArmSpec, key: str) -> Any:
+    value: Any = spec
+    for part in key.split("."):
+        value = getattr(value, part, None)
+    return "none" if value is None else value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def _as_trained(spec: ArmSpec) -> Any:
+    if spec.backbone.trained_with is not None:
+        return spec.backbone.trained_with.model_dump(mode="json", exclude_defaults=True)
+    import keras  # noqa: PLC0415  (the run that asks this has loaded it)
+
+    module = inspect.getmodule(getattr(keras.applications, str(spec.backbone.application)))
+    assert module is not None
+    return {"application": module.__name__.rpartition(".")[2]}

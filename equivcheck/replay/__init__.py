@@ -1,0 +1,1 @@
+"""Trains arms as declared."""

@@ -1,0 +1,1 @@
+"""One Report model and its renderers; nothing here measures or judges."""

@@ -1,0 +1,60 @@
+"""Writes a report to a file: the suffix names the format, and a reader never sees half a file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from equivcheck.errors import InputError
+from equivcheck.report.json_format import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from equivcheck.report.model import Report
+
+#: Suffix -> what turns a report into the text of such a file.
+FORMATS: Mapping[str, Callable[[Report], str]] = {".json": dumps}
+
+
+def save(report: Report, path: str | Path) -> None:
+    """Writes the report in the format that the suffix names.
+
+    Args:
+        report: What to write.
+        path: The file; it is replaced if it exists. Its folder must exist.
+
+    Raises:
+        InputError: The suffix names no known format, or the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(
+            f"{path}: the suffix {suffix or '(none)'} names no format of a report; supported: {', '.join(FORMATS)}"
+        )
+    write_atomically(path, FORMATS[suffix](report))
+
+
+def write_atomically(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text beside the file, then puts it in the file's place; a failure leaves the old file alone.
+
+    Args:
+        path: The file. Where it is a symbolic link, the file that it points to is replaced.
+        text: Its new content.
+
+    Raises:
+        InputError: The file cannot be written; the message says why.
+    """
+    target = Path(os.path.realpath(path))
+    draft = target.with_name(f".equivcheck-{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            with draft.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

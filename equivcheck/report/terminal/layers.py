@@ -1,0 +1,86 @@
+"""The table of layers: how far each is apart, in inference and as fit runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from equivcheck.report.numbers import ABSENT, number
+from equivcheck.report.terminal.folding import Folded, folded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from equivcheck.report.model import LayerRow, Report
+    from equivcheck.report.terminal.page import Page
+
+#: Below this many columns the kind stands under the layer's name.
+_WIDE = 110
+
+_FLAGS: Mapping[bool | None, str] = {True: "True", False: "False", None: ABSENT}
+_LEGEND = (
+    "Both arms were fed identical batches. abs: largest absolute difference of the outputs in inference; rel: the same "
+    "divided by the bottleneck's largest activation; fit rel: rel as fit runs the layers; flag: the training= that the "
+    "layer received in fit. A source makes a difference, propagated layers hand it on."
+)
+
+
+def layers(page: Page, report: Report, *, everything: bool) -> None:
+    """Writes the layers that matter, or all of them."""
+    if not report.layers:
+        return
+    page.heading(f"Where the arms part, layer by layer ({len(report.layers)} layers)")
+    page.paragraph(_LEGEND, "dim")
+    page.blank()
+    wide = page.width >= _WIDE
+    names = ("layer", "kind") if wide else ("layer",)
+    table = page.table(*names, "abs", "rel", "fit rel", "flag", "role", numeric=("abs", "rel", "fit rel"))
+    for row in report.layers if everything else folded(report):
+        if isinstance(row, Folded):
+            blanks = [""] * (len(table.columns) - 2)
+            table.add_row(page.prose(f"… {row.count} layers"), *blanks, page.prose(row.roles), style="dim")
+        else:
+            named = (page.name(row.name), page.name(row.kind))
+            table.add_row(
+                *(named if wide else (Text("\n  ").join(named),)), *_cells(page, row, report), style=_style(row)
+            )
+    page.write(table)
+
+
+def _cells(page: Page, row: LayerRow, report: Report) -> list[Text]:
+    inference, training = row.inference, row.training
+    return [
+        page.prose(text)
+        for text in (
+            number(inference.max_abs) if inference else ABSENT,
+            number(inference.max_rel) if inference else ABSENT,
+            number(training.max_rel) if training else ABSENT,
+            _FLAGS[row.training_flag.fit],
+            ", ".join([_role(row), *_notes(row, report)]),
+        )
+    ]
+
+
+def _role(row: LayerRow) -> str:
+    if row.role != "unaligned":
+        return row.role
+    return "only in the frozen arm" if row.bottleneck is None else "only in the bottleneck arm"
+
+
+def _notes(row: LayerRow, report: Report) -> list[str]:
+    first = report.first_divergence
+    notes = {
+        "first to differ in inference": row.name == first.inference,
+        "first to differ in fit": row.name == first.training,
+        "stochastic": row.stochastic,
+        "batch statistics": row.batch_dependent,
+        "moved though not trainable": row.moved and not row.trainable,
+        "moved": row.moved and row.trainable,
+        "trainable but not moved": row.trainable and not row.moved,
+    }
+    return [note for note, holds in notes.items() if holds]
+
+
+def _style(row: LayerRow) -> str:
+    return {"source": "bold red", "equal": "dim"}.get(row.role, "")

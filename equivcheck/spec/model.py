@@ -1,0 +1,279 @@
+"""What a spec may say, version 1: the pydantic models of one arm after the shared keys are merged in.
+
+The file as written is a ``SpecFile``; an arm that comes from a spec is an ``ArmSpec``; one that comes from the user's
+own code is a ``CodeArm``. Nothing here opens a file or imports Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+
+from equivcheck.spec import keras_names
+from equivcheck.spec.layers import check_argument, parse_layer, shown, wrong
+
+#: Exclusive keys -> the keys that only mean something beside them.
+Kinds = Mapping[str, tuple[str, ...]]
+
+
+class Model(BaseModel):
+    """Base of all spec models: unknown keys are errors, values never change.
+
+    Attributes:
+        kinds: Keys of which a resolved arm has exactly one; ``merge.py`` and ``kinds.py`` see to that.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kinds: ClassVar[Kinds] = {}
+
+
+def _none_word(value: Any) -> Any:
+    """YAML's ``none`` is a word; the spec means nothing by it."""
+    return None if value == "none" else value
+
+
+def _beside_the_spec(path: Path, info: ValidationInfo) -> Path:
+    """Absolute; ``resolve`` passes the spec's folder as context."""
+    if "\0" in str(path):
+        raise wrong("is not a path: it contains a NUL character")
+    folder: Path = (info.context or {}).get("folder", Path())
+    return (folder / path.expanduser()).absolute()
+
+
+def _weights(value: str, info: ValidationInfo) -> str:
+    return value if value in {"imagenet", "none"} else str(_beside_the_spec(Path(value), info))
+
+
+def _pair(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:  # noqa: PLR2004
+        raise wrong("is not a pair; write [height, width] in pixels")
+    return value
+
+
+def _name_or_index(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise wrong("is neither the name nor the index of a layer")
+    return value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) < 2 or len(set(names)) < len(names):  # noqa: PLR2004
+        raise wrong("must name at least two classes, each once")
+    return names
+
+
+def _whole(value: Any) -> Any:
+    """True and 1.0 equal 1, which is all that a Literal asks."""
+    if type(value) is not int:
+        raise wrong(f"is {shown(value)}, not a whole number")
+    return value
+
+
+def _argument(value: Any) -> Any:
+    check_argument(value)
+    return value
+
+
+def _freeze_kind(value: Any) -> str | None:
+    if isinstance(value, Mapping | Slice):
+        return "slice"
+    return "flag" if isinstance(value, bool) else None
+
+
+#: ``module:function``, as in entry points.
+CallableName = Annotated[
+    str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["package.module:function"])
+]
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Argument = Annotated[Any, BeforeValidator(_argument)]
+SpecPath = Annotated[Path, AfterValidator(_beside_the_spec)]
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_distinct), Field(examples=[["cat", "dog"]])]
+
+
+class Source(Model):
+    """Where one split's samples come from: exactly one of directory, npz, csv and callable."""
+
+    kinds: ClassVar[Kinds] = {"directory": (), "npz": ("image", "label"), "csv": ("image", "label"), "callable": ()}
+
+    directory: SpecPath | None = Field(None, description="Folder with one sub-folder of images per class.")
+    npz: SpecPath | None = Field(None, description="NumPy archive with two arrays, images and labels.")
+    csv: SpecPath | None = Field(
+        None, description="Table with one row per image; image paths resolve against its folder."
+    )
+    callable: CallableName | None = Field(None, description="Function returning (images, labels).")
+    image: str | None = Field(None, description="npz: name of the image array (default x); csv: its column (image).")
+    label: str | None = Field(None, description="npz: name of the label array (default y); csv: its column (label).")
+    classes: ClassNames | None = Field(None, description="Class names in index order; default: sorted.")
+
+
+class Data(Model):
+    """The samples of both splits and the size that images are read at."""
+
+    train: Source
+    validation: Source
+    image_size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_pair)] = Field(
+        description="Height and width in pixels.", examples=[[299, 299]]
+    )
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = Field(3, description="1: grey, 3: RGB.")
+    classes: ClassNames | None = Field(None, description="Class names in index order for both splits.")
+
+
+class Preprocessing(Model):
+    """From raw pixels in [0, 255] to what the backbone is fed: rescale, application or callable."""
+
+    kinds: ClassVar[Kinds] = {"rescale": ("offset",), "application": (), "callable": ()}
+
+    rescale: Number | None = Field(None, description="Factor on the pixel values.", examples=[1 / 255])
+    offset: Number = Field(0.0, description="Added after rescaling.")
+    application: keras_names.PreprocessingModule | None = Field(
+        None, description="preprocess_input of that module of keras.applications."
+    )
+    callable: CallableName | None = Field(None, description="Function from an array (n, h, w, c) to another.")
+
+
+class Slice(Model):
+    """Layers of the frozen arm's model, as users slice ``model.layers``."""
+
+    layers: Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?$")] = Field(
+        description='Python slice such as ":-2" or "15:".', examples=[":-2", "15:"]
+    )
+
+
+class Backbone(Model):
+    """The pretrained network: exactly one of application, file and callable."""
+
+    kinds: ClassVar[Kinds] = {"application": ("weights",), "file": (), "callable": ()}
+
+    application: keras_names.Application | None = Field(None, description="A name in keras.applications.")
+    file: SpecPath | None = Field(None, description="A .keras file.")
+    callable: CallableName | None = Field(None, description="Function returning a built keras.Model.")
+    weights: Annotated[str, AfterValidator(_weights)] = Field(
+        "imagenet", description="For an application: imagenet, none or the path of a weights file."
+    )
+    cut: Annotated[str | int, BeforeValidator(_name_or_index)] | None = Field(
+        None, description="Layer whose output is the feature, by name or index; default: the last layer."
+    )
+    freeze: Annotated[
+        Annotated[StrictBool, Tag("flag")] | Annotated[Slice, Tag("slice")],
+        Discriminator(
+            _freeze_kind,
+            custom_error_type="spec",
+            custom_error_message='is not true, false or a slice such as {layers: ":-2"}',
+        ),
+    ] = Field(
+        default=True,
+        description="true: backbone.trainable = False; false: nothing; a slice: only those layers of the model.",
+    )
+    call: Literal["nested", "flat", "training_false", "inference"] = Field(
+        "nested",
+        description="How the frozen arm calls it. nested: backbone(x); flat: the head on the backbone's own output; "
+        "training_false: backbone(x, training=False); inference: a layer whose call passes training=False.",
+    )
+    trained_with: Preprocessing | None = Field(
+        None, description="Preprocessing that the weights were trained with; known for keras.applications."
+    )
+
+
+class LayerCall(Model):
+    """One Keras layer: its snake-case name and its arguments, written ``- dense: {units: 2}``."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class Optimizer(Model):
+    """A Keras optimizer: its name, and its own arguments beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    __pydantic_extra__: dict[str, Argument] = Field(init=False)
+    name: keras_names.OptimizerName = Field("rmsprop", description="A name that keras.optimizers.get knows.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise wrong(f"is {value!r}, not a mapping; write {{name: {value.lower()}}}")
+        return value
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All keys but the name."""
+        return dict(self.model_extra or {})
+
+
+class Training(Model):
+    """What goes into ``compile`` and ``fit``."""
+
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    loss: keras_names.Loss = Field(description="A name that keras.losses.get knows.")
+    epochs: PositiveInt = Field(10, description="Passes over the training samples.")
+    batch_size: PositiveInt = Field(32, description="Samples per training step.")
+    shuffle: StrictBool = Field(default=True, description="Draw a new order of the samples in every epoch.")
+    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = Field(0, description="Set before each training.")
+    drop_remainder: StrictBool = Field(
+        default=False, description="Drop the last, smaller batch, as n // batch_size steps do."
+    )
+
+
+Labels = Literal["sparse", "one_hot", "binary"]
+#: How frozen layers behaved; ``"3"`` is today's Keras.
+KerasSemantics = Annotated[str, Field(pattern=r"^\d+(\.\d+){0,2}$", examples=["2.1"])]
+HeadLayer = Annotated[LayerCall, BeforeValidator(partial(parse_layer, names=keras_names.HEAD))]
+AugmentationLayer = Annotated[LayerCall, BeforeValidator(partial(parse_layer, names=keras_names.AUGMENTATION))]
+
+
+class ArmSpec(Model):
+    """One arm, shared keys and its own merged."""
+
+    data: Data
+    backbone: Backbone
+    head: tuple[HeadLayer, ...] = Field(min_length=1, description="Keras layers on the features, in order.")
+    preprocessing: Annotated[Preprocessing | None, BeforeValidator(_none_word)] = None
+    augmentation: Annotated[tuple[AugmentationLayer, ...] | None, BeforeValidator(_none_word)] = Field(
+        None, description="Keras layers on the training images, in order; or none."
+    )
+    labels: Labels = Field("sparse", description="How labels are encoded for the loss.")
+    training: Training
+    keras_semantics: KerasSemantics | None = Field(
+        None, description="How frozen layers behaved in that version of Keras; default: the installed one."
+    )
+
+
+class CodeArm(Model):
+    """One arm that comes from the user's own code."""
+
+    callable: CallableName = Field(description="Function returning the arm; see equivcheck.arms.protocol.")
+
+
+class Observed(Model):
+    """Curves that the user already has: a console log, a CSVLogger file or a history as JSON."""
+
+    bottleneck: SpecPath | None = None
+    frozen: SpecPath | None = None
+
+
+class SpecFile(ArmSpec):
+    """A whole file as written; each arm's section may hold the same keys again, none of them required."""
+
+    version: Annotated[Literal[1], BeforeValidator(_whole), Field(description="Version of this format.")]
+    name: Annotated[str, Field(min_length=1, description="Name of the experiment; default: the file's.")] | None = None
+    observed: Observed | None = Field(None, description="Curves that you already have.")
+    bottleneck: dict[str, Any] | None = Field(None, description="What differs in the bottleneck arm.")
+    frozen: dict[str, Any] | None = Field(None, description="What differs in the frozen arm.")

@@ -1,0 +1,80 @@
+"""One real training step of ``fit``: which variables it moves, and which ``training`` value each layer received."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from equivcheck.arms.arm import Arm
+from equivcheck.report.model import TrainingFlag
+from equivcheck.trace.hooks import LayerCall, hooked
+from equivcheck.trace.state import undisturbed
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did.
+
+    Attributes:
+        change: Largest absolute change of each variable, by ``id`` of the variable.
+        flags: ``training`` values by layer path, for layers that take one.
+        failure: What ``fit`` raised, if it did; then nothing is known of the rest.
+    """
+
+    change: Mapping[int, float]
+    flags: Mapping[str, bool | None]
+    failure: str | None = None
+
+
+def take_step(arm: Arm) -> Step:
+    """Runs ``fit`` for one step, through the train function that the real training uses, and puts everything back.
+
+    The function that Keras traces here stays, so the training that follows need not trace it again.
+    """
+    model = arm.model
+    fit = {name: value for name, value in arm.fit.items() if name not in {"epochs", "callbacks", "validation_split"}}
+    fit |= {"steps_per_epoch": 1, "epochs": 1, "initial_epoch": 0, "verbose": 0}
+    feed = arm.train.feed
+    keras.utils.set_random_seed(arm.seed)
+    with undisturbed(model):
+        before = [np.array(variable) for variable in model.variables]
+        try:
+            with flags_of(model) as flags:
+                model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
+        except Exception as error:  # noqa: BLE001  (whatever user code or a loss raises ends the step)
+            return Step({}, {}, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+        change = {
+            id(variable): float(np.abs(np.array(variable, np.float64) - value).max(initial=0.0))
+            for variable, value in zip(model.variables, before, strict=True)
+        }
+    return Step(change, flags)
+
+
+@contextmanager
+def flags_of(model: keras.Model) -> Iterator[dict[str, bool | None]]:
+    """Collects, by layer path, the ``training`` value that each layer receives; filled in on leaving."""
+    values: dict[str, set[bool | None]] = defaultdict(set)
+    flags: dict[str, bool | None] = {}
+
+    def note(call: LayerCall) -> Any:
+        if "training" in call.kwargs:
+            value = call.kwargs["training"]
+            values[call.path.partition("#")[0]].add(None if value is None else bool(value))
+        return call.run(*call.args, **call.kwargs)
+
+    with hooked(model, note):
+        yield flags
+    # A layer called with both values counts as running in training mode.
+    flags |= {path: None if found == {None} else any(found) for path, found in values.items()}
+
+
+def flag(path: str, fit: Mapping[str, Any], evaluate: Mapping[str, Any], predict: Mapping[str, Any]) -> TrainingFlag:
+    """The three values of one layer call."""
+    path = path.partition("#")[0]
+    return TrainingFlag(fit.get(path), evaluate.get(path), predict.get(path))

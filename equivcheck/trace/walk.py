@@ -1,0 +1,104 @@
+"""Two epochs of each real iterator: order, labels and the identity of every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from equivcheck.arms.arm import Arm, Split
+from equivcheck.diff.identity import match_ids, match_images
+from equivcheck.evidence import OrderTrace
+from equivcheck.trace.labels import class_index
+from equivcheck.trace.order import Batch, number_samples, record
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One split of one arm, as its iterator gave it.
+
+    Attributes:
+        order: What came when.
+        x: ``(n, ...)`` what ``fit`` is given, by row of the split.
+        y: ``(m, ...)`` labels of one sample for each entry of ``labelled``.
+        labelled: Rows of the split that ``y`` belongs to.
+        images: ``(n, height, width, channels)`` as fed to the backbone, by row; None where unknown.
+        raw: ``(n, height, width, channels)`` pixels in [0, 255], by row; None where unknown.
+    """
+
+    order: OrderTrace
+    x: npt.NDArray[Any]
+    y: npt.NDArray[Any]
+    labelled: npt.NDArray[np.int64]
+    images: npt.NDArray[Any] | None
+    raw: npt.NDArray[Any] | None
+
+    def labels_of(self, rows: Sequence[int]) -> npt.NDArray[Any] | None:
+        """``y`` of these rows, as yielded; None where one of them never came."""
+        place = {int(row): index for index, row in enumerate(self.labelled)}
+        if any(row not in place for row in rows):
+            return None
+        return self.y[[place[row] for row in rows]]
+
+
+def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:
+    """Lets ``fit`` pull the split and writes down what came."""
+    passes = record(split.feed, arm.fit, seed=arm.seed, validation=validation)
+    known = np.asarray(split.feed.x) if split.feed.arrays else None
+    numbers = number_samples(known, passes)
+    x = known if known is not None else _rows(passes[0], numbers[0])
+    images = split.images if split.images is not None else x if arm.extractor is None and x.ndim == 4 else None  # noqa: PLR2004
+    outputs = arm.model.output_shape[-1] if isinstance(arm.model.output_shape, tuple) else 1
+    y = np.concatenate([batch.labels for batch in passes[0]])
+    order = OrderTrace(
+        samples=tuple(numbers),
+        labels=tuple(np.concatenate([class_index(batch.labels, outputs) for batch in batches]) for batches in passes),
+        batches=tuple(tuple(len(batch.marks) for batch in batches) for batches in passes),
+        available=len(split.samples) if split.samples is not None else len(x) if known is not None else None,
+    )
+    raw = split.samples.pixels if split.samples is not None else None
+    return Walk(order, x, y, numbers[0], images, raw)
+
+
+def _rows(batches: Sequence[Batch], numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """The samples themselves by number, for data that does not lie in memory."""
+    everything = np.concatenate([batch.x for batch in batches])
+    rows = np.empty((int(numbers.max()) + 1, *everything.shape[1:]), everything.dtype)
+    rows[numbers] = everything
+    return rows
+
+
+def match(bottleneck: Split, left: Walk, frozen: Split, right: Walk) -> npt.NDArray[np.int64] | None:
+    """For each row of the frozen arm's split the row of the same sample in the bottleneck arm's, or -1.
+
+    By id where both come from a spec, else by what the images show; None where the samples cannot be told.
+    """
+    if bottleneck.samples is not None and frozen.samples is not None:
+        rows = match_ids(bottleneck.samples.ids[: len(left.x)], frozen.samples.ids[: len(right.x)])
+        if (rows >= 0).any() and _show_the_same(left, right, rows):
+            return rows
+    reference = left.raw if left.raw is not None else left.images
+    other = right.raw if right.raw is not None else right.images
+    if reference is None or other is None or reference.ndim != 4 or other.ndim != 4:  # noqa: PLR2004
+        return None
+    rows = match_images(reference, other)
+    return rows if (rows >= 0).any() else None
+
+
+def _show_the_same(left: Walk, right: Walk, rows: npt.NDArray[np.int64]) -> bool:
+    """Ids may agree by accident (row numbers of two archives): equal ids must show the same image."""
+    assert left.raw is not None
+    assert right.raw is not None
+    found = np.flatnonzero(rows >= 0)
+    matches = match_images(left.raw[rows[found]], right.raw[found])
+    return bool((matches >= 0).mean() > 0.5)  # noqa: PLR2004
+
+
+def renumbered(walked: Walk, numbers: npt.NDArray[np.int64], reference: int) -> OrderTrace:
+    """The order in the other arm's sample numbers; samples that it lacks are numbered from ``reference`` on."""
+    table = np.where(numbers >= 0, numbers, reference + np.arange(len(numbers)))
+    samples = tuple(np.where(order >= 0, table[np.maximum(order, 0)], -1) for order in walked.order.samples)
+    return replace(walked.order, samples=samples)

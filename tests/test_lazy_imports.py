@@ -1,0 +1,92 @@
+"""What a door imports. Only ``run`` may take the seconds that TensorFlow takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"tensorflow", "keras", "pandas"}
+SPEC = """\
+version: 1
+bottleneck: {callable: "json:loads"}
+frozen: {callable: "json:loads"}
+"""
+
+#: Runs a statement, then prints the top-level modules that are loaded.
+_PROBE = """
+import json, sys
+try:
+    {statement}
+except SystemExit as leaving:
+    assert not leaving.code, leaving.code
+finally:
+    print("\\n" + json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+
+
+def imported_by(statement: str, folder: Path) -> set[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", _PROBE.format(statement=statement)],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def command(*arguments: str) -> str:
+    return f"from equivcheck.cli import cli; cli({list(arguments)!r})"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import equivcheck",
+        "import equivcheck.spec",
+        command("--help"),
+        command("--version"),
+        command("run", "--help"),
+        command("validate", "spec.yaml"),
+        command("explain", "EQ401"),
+        command("checks"),
+        command("schema", "spec"),
+        command("schema", "report"),
+        command("init", "-"),
+        command("init", "new.yaml"),
+    ],
+)
+def test_doors_import_nothing_heavy(statement, tmp_path):
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    assert not HEAVY & imported_by(statement, tmp_path)
+
+
+@pytest.mark.parametrize("statement", [command("--help"), command("explain", "EQ401"), command("checks")])
+def test_the_quick_commands_do_without_the_spec_and_without_rich(statement, tmp_path):
+    assert not {"pydantic", "ruamel", "rich"} & imported_by(statement, tmp_path)
+
+
+def test_help_does_without_numpy(tmp_path):
+    assert "numpy" not in imported_by(command("--help"), tmp_path)
+
+
+def test_this_test_can_fail(tmp_path):
+    """The probe does see a heavy import where there is one."""
+    assert "pandas" in imported_by("import pandas", tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["explain", "EQ401"]])
+def test_quick_commands_are_quick(arguments):
+    """0.4 s on an idle machine; the best of three, because this one may not be idle."""
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "equivcheck", *arguments], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.4
