@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.diff.affine import AffineMap
-from equivcheck.report.model import Curve, Distance, FirstDivergence, LayerRow, ParameterCount, TrainingFlag
+from equivcheck.measured import Curve, Distance, FirstDivergence, LayerRow, ParameterCount, TrainingFlag
 
 Region = Literal["augmentation", "backbone", "head"]
 Encoding = Literal["sparse", "one_hot", "binary", "other"]

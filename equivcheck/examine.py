@@ -56,5 +56,8 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
             skipped.append(Skipped(code, f"the check itself failed: {type(error).__name__}: {error}"))
     findings.sort(key=lambda found: (SEVERITIES.index(found.severity), found.code))
     return Examination(
-        tuple(findings), tuple(sorted(cleared, key=lambda found: found.code)), tuple(sorted(skipped, key=lambda found: found.code)), tuple(failed)
+        tuple(findings),
+        tuple(sorted(cleared, key=lambda found: found.code)),
+        tuple(sorted(skipped, key=lambda found: found.code)),
+        tuple(failed),
     )

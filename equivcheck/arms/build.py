@@ -126,7 +126,9 @@ class Builder:
         batch_size = self._extraction_batch_size(spec)
         compute = partial(extractor.predict, images, batch_size=batch_size, verbose=0)
         folder = None if spec.backbone.callable is not None else self.cache
-        return cached_features(folder, extractor, images, samples.ids[: len(images)], batch_size=batch_size, compute=compute)
+        return cached_features(
+            folder, extractor, images, samples.ids[: len(images)], batch_size=batch_size, compute=compute
+        )
 
     def _extraction_batch_size(self, spec: ArmSpec) -> int:
         """The batch size that the frozen arm trains with: a batch of one runs other kernels than larger ones."""

@@ -60,7 +60,9 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
         train=_split(returned.train, getattr(returned, "images", None), function, bottleneck=name == "bottleneck"),
         validation=None
         if validation is None
-        else _split(validation, getattr(returned, "validation_images", None), function, bottleneck=name == "bottleneck"),
+        else _split(
+            validation, getattr(returned, "validation_images", None), function, bottleneck=name == "bottleneck"
+        ),
         fit={"epochs": 1, **fit},
         seed=SEED,
         extractor=backbone if name == "bottleneck" else None,

@@ -14,7 +14,9 @@ from equivcheck.errors import InputError
 from equivcheck.spec.model import Preprocessing
 
 
-def preprocess(pixels: npt.NDArray[Any], preprocessing: Preprocessing | None, *, folder: Path) -> npt.NDArray[np.float32]:
+def preprocess(
+    pixels: npt.NDArray[Any], preprocessing: Preprocessing | None, *, folder: Path
+) -> npt.NDArray[np.float32]:
     """Applies a spec's preprocessing to a copy.
 
     Args:

@@ -158,7 +158,9 @@ def _arrays_of_npz(source: Source) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
             return archive[image], archive[label]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):
-            raise InputError(f"{source.npz}: holds an object array, which is never unpickled; save plain arrays") from None
+            raise InputError(
+                f"{source.npz}: holds an object array, which is never unpickled; save plain arrays"
+            ) from None
         raise InputError(f"{source.npz}: cannot be read as an npz archive: {error}") from None
 
 

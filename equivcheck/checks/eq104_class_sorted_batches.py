@@ -9,7 +9,7 @@ import numpy as np
 from equivcheck.check import Check, Fault
 from equivcheck.diff.runs import count_runs, is_class_sorted, runs_score
 from equivcheck.evidence import Evidence, OrderTrace
-from equivcheck.findings import Cleared, Finding, SameAs
+from equivcheck.findings import ArmName, Cleared, Finding, SameAs
 
 
 class ClassSortedBatches(Check):
@@ -54,16 +54,15 @@ end_to_end.fit(x, y, shuffle=True, verbose=0)
         if not any(is_sorted.values()):
             return
         both = all(is_sorted.values())
-        arm = "frozen" if is_sorted["frozen"] else "bottleneck"
-        other = "bottleneck" if arm == "frozen" else "frozen"
+        arm: ArmName = "frozen" if is_sorted["frozen"] else "bottleneck"
+        other: ArmName = "bottleneck" if arm == "frozen" else "frozen"
         order = dict(evidence.arms())[arm].train
         runs = count_runs(order.labels[0])
         yield self.finding(
-            "both" if both else "frozen" if arm == "frozen" else "bottleneck",
+            "both" if both else arm,
             f"The {'arms see' if both else arm + ' arm sees'} {len(order.labels[0])} samples in {runs} runs of one "
             f"class, {_classes_per_batch(order):.1f} classes per batch; each run pulls the head towards one class and "
-            "the next undoes it"
-            + ("." if both else f", while the {other} arm mixes them."),
+            "the next undoes it" + ("." if both else f", while the {other} arm mixes them."),
             measured={
                 "runs_of_one_class": runs,
                 "samples": len(order.labels[0]),

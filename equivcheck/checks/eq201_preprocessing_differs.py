@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from equivcheck.check import Check, Fault
+from equivcheck.diff.affine import looks_like
 from equivcheck.evidence import ArmEvidence, Evidence
 from equivcheck.findings import Cleared, Finding, SameAs
 
@@ -58,6 +59,7 @@ bottleneck_input = frozen_input = keras.applications.inception_v3.preprocess_inp
             f"The same images reach the first convolution as {ours} in the bottleneck arm and as {theirs} in the "
             f"frozen arm (from one to the other: {between.name}), so the backbone computes other features.",
             measured={
+                "bottleneck_to_frozen": between.name,
                 "bottleneck_input": ours,
                 "frozen_input": theirs,
                 "scale_per_channel": list(between.scale),
@@ -73,9 +75,9 @@ bottleneck_input = frozen_input = keras.applications.inception_v3.preprocess_inp
 
 
 def _name(arm: ArmEvidence) -> str:
-    if arm.input is None or arm.input.against_raw is None:
-        return "an input whose raw pixels are unknown"
-    return arm.input.against_raw.name
+    if arm.input is None:
+        return "unknown"
+    return arm.input.against_raw.name if arm.input.against_raw else looks_like(arm.input.tensor)
 
 
 def _as_trained(arm: ArmEvidence) -> bool:

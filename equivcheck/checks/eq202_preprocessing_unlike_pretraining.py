@@ -46,7 +46,7 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
         names: dict[str, str] = {}
         for name, arm in evidence.arms():
             found = arm.input
-            if found is None or found.against_raw is None or found.as_trained is None:
+            if found is None or found.against_raw is None or found.as_trained is None or not found.against_raw.explains:
                 continue
             if not found.against_raw.same_as(found.as_trained):
                 unlike.append(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from equivcheck.check import Check, Fault
 from equivcheck.evidence import Evidence
-from equivcheck.findings import Cleared, Finding, SameAs
+from equivcheck.findings import ArmName, Cleared, Finding, SameAs
 
 
 class LabelEncodingUnfitForLoss(Check):
@@ -52,7 +52,7 @@ losses = [keras.losses.mean_squared_error(one_hot, prediction) for prediction in
             wrong = {index: best for index, best in labels.preferred.items() if best != index}
             if labels.failure is None and not wrong:
                 continue
-            other = "bottleneck" if name == "frozen" else "frozen"
+            other: ArmName = "bottleneck" if name == "frozen" else "frozen"
             effect = (
                 f"raises {labels.failure}"
                 if labels.failure

@@ -83,8 +83,8 @@ model = keras.Sequential([keras.Input((8,)), InferenceMode(base), keras.layers.D
             "while the stored features were extracted with dropout off; the head is trained on other inputs than the "
             "bottleneck arm's.",
             measured={
-                "layers": [layer.path for layer in dropping],
                 "dropped_fraction": [round(layer.dropped, 4) for layer in dropping],
+                "layers": [layer.path for layer in dropping],
                 "relative_change_between_two_runs": [layer.noise for layer in dropping],
             },
             expected="two runs in fit mode give the same output",

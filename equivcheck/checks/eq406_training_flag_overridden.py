@@ -94,8 +94,8 @@ model = keras.Model(inputs, keras.layers.Dense(2)(InferenceMode(base)(inputs)))
             f"{len(inside)} of its layers received training=True; {first.path} {effect} in every step. The stored "
             "features were extracted in inference mode, so the two heads see different inputs.",
             measured={
-                "called_with_training_false": list(arm.declared_inference),
                 "layers_receiving_true": len(inside),
+                "called_with_training_false": list(arm.declared_inference),
                 "active_layers": [layer.path for layer in active],
                 "dropped_fraction": [round(layer.dropped, 4) for layer in active],
             },

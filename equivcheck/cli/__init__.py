@@ -59,7 +59,9 @@ output_option = click.option(
     multiple=True,
     help="File to write, one per format in order; the terminal format needs none. Default: stdout.",
 )
-specs_argument = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
+specs_argument = click.argument(
+    "specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path)
+)
 
 
 @click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,11 +99,8 @@ def run(
     for file in files:
         if file.resolve() in {spec.resolve() for spec in specs}:
             raise click.UsageError(f"-o {file} would overwrite the spec")
-    if not verbose:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with its build options otherwise
 
     def one(spec: Path) -> int:
-        _refuse_bad(spec)  # before the seconds that TensorFlow takes to load
         from equivcheck.pipeline import run as run_spec  # noqa: PLC0415
 
         # Keras and the user's own code print to stdout, where only the report belongs.
@@ -119,9 +118,11 @@ def run(
 @verbose_option
 def validate(specs: tuple[Path, ...], **_: Any) -> int:
     """Checks specs and the files they name."""
+    from equivcheck.spec import check_paths, load, resolve  # noqa: PLC0415
 
     def one(spec: Path) -> None:
-        _refuse_bad(spec)
+        if problems := check_paths(resolve(load(spec))):
+            raise SpecError(problems)
         click.echo(f"{spec}: valid")
 
     return worst(guarded(partial(one, spec)) for spec in specs)
@@ -188,7 +189,7 @@ def init(path: Path, *, stdout: bool, force: bool, **_: Any) -> None:
 
 
 @cli.command(name="report")
-@click.argument("result", metavar="RESULT.json", type=click.Path(path_type=Path))
+@click.argument("result", metavar="RESULT.json", type=click.Path(readable=False, path_type=Path))
 @format_option
 @output_option
 @verbose_option
@@ -215,13 +216,6 @@ def schema(what: str, **_: Any) -> None:
     click.echo(json.dumps(spec_schema() if what == "spec" else report_schema(), indent=2))
 
 
-def _refuse_bad(spec: Path) -> None:
-    from equivcheck.spec import check_paths, load, resolve  # noqa: PLC0415
-
-    if problems := check_paths(resolve(load(spec))):
-        raise SpecError(problems)
-
-
 @contextmanager
 def _progress(spec: Path, *, quiet: bool) -> Iterator[Progress]:
     """A line that says what is going on, on a terminal only."""
@@ -231,7 +225,7 @@ def _progress(spec: Path, *, quiet: bool) -> Iterator[Progress]:
     from rich.console import Console  # noqa: PLC0415
 
     with Console(stderr=True).status(f"{spec}: starting") as status:
-        yield lambda stage, done, total: status.update(f"{spec}: {stage} ({done}/{total})")
+        yield lambda stage, done, total: status.update(f"{spec}: {stage}" + (f" ({done}/{total})" if total else ""))
 
 
 def main() -> None:

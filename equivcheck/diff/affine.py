@@ -20,6 +20,7 @@ SAME = 0.05 / 255
 
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 _TORCH_MEAN, _TORCH_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+_TORCH_RANGE = float((-_TORCH_MEAN / _TORCH_STD).min()), float(((1 - _TORCH_MEAN) / _TORCH_STD).max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ def _channels(order: tuple[int, ...]) -> str:
     return "".join("RGBA"[channel] for channel in order) if len(order) <= len("RGBA") else str(order)
 
 
-def _constant(scale: float, offset: float, channels: int) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
+def _constant(
+    scale: float, offset: float, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
     return (scale,) * channels, (offset,) * channels, tuple(range(channels))
 
 
@@ -103,6 +106,23 @@ def known_modes(channels: int) -> dict[str, AffineMap]:
             straight = modes[name]
             modes[f"{name}, BGR"] = AffineMap(straight.scale, straight.offset, (2, 1, 0), 0.0)
     return modes
+
+
+def looks_like(tensor: npt.NDArray[Any]) -> str:
+    """A guess from the values alone, for images whose raw pixels are unknown."""
+    low, high = float(tensor.min()), float(tensor.max())
+    values = f"values from {low:.3g} to {high:.3g}"
+    if low >= 0:
+        mode = "1/255 to [0, 1]" if high <= 1 else "raw [0, 255]" if high <= 255 else None  # noqa: PLR2004
+    elif low >= -1 and high <= 1:
+        mode = "1/127.5 - 1 to [-1, 1]"
+    elif low >= -_CAFFE_MEAN[2] and high <= 255 - _CAFFE_MEAN[0] and high - low > 2 * 255 / 10:
+        mode = "caffe (minus ImageNet means)"
+    elif low >= _TORCH_RANGE[0] and high <= _TORCH_RANGE[1]:
+        mode = "torch (ImageNet mean and standard deviation)"
+    else:
+        mode = None
+    return f"{values}, as {mode} gives" if mode else values
 
 
 def fit_affine(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> AffineMap | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from equivcheck.report.model import Distance
+from equivcheck.measured import Distance
 
 #: Relative difference up to which two activations count as equal. Kernels for batches of one and of several differ by
 #: up to 6e-7 (measured on InceptionV3, MobileNetV2 and EfficientNetB0, CPU); this leaves a factor of sixteen for depth.

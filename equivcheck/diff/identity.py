@@ -30,7 +30,8 @@ def thumbnails(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     flat = grey.reshape(len(grey), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.divide(flat, norms, out=np.zeros_like(flat), where=norms > 0)
+    unit: npt.NDArray[np.float32] = np.divide(flat, norms, out=np.zeros_like(flat), where=norms > 0)
+    return unit
 
 
 def match_images(reference: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

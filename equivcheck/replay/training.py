@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
-from equivcheck.report.model import Curve
+from equivcheck.measured import Curve
 
-#: Is told the arm's name, how many epochs are done, and how many there will be.
-Progress = Callable[[str, int, int], None]
+#: Is told how many epochs are done, and how many there will be.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +37,17 @@ def train(arm: Arm, progress: Progress) -> Training:
         progress: Told after every epoch.
     """
     epochs = int(arm.fit.get("epochs", 1))
-    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _logs: progress(arm.name, epoch + 1, epochs))
+    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _logs: progress(epoch + 1, epochs))
     callbacks = [*arm.fit.get("callbacks", ()), report]
     feed = arm.train.feed
     keras.utils.set_random_seed(arm.seed)
-    with warnings.catch_warnings():
-        # A user's dataset may run out before steps_per_epoch is reached, as it would in the user's own training.
-        warnings.simplefilter("ignore")
-        history = arm.model.fit(
-            feed.x,
-            feed.y,
-            sample_weight=feed.sample_weight,
-            validation_data=arm.validation.feed.as_tuple() if arm.validation is not None else None,
-            **{"verbose": 0, **arm.fit, "callbacks": callbacks},
-        )
+    history = arm.model.fit(
+        feed.x,
+        feed.y,
+        sample_weight=feed.sample_weight,
+        validation_data=arm.validation.feed.as_tuple() if arm.validation is not None else None,
+        **{"verbose": 0, **arm.fit, "callbacks": callbacks},
+    )
     curves = tuple(
         Curve(arm.name, _metric(name), tuple(float(value) for value in values))
         for name, values in history.history.items()
@@ -64,9 +59,8 @@ def _metric(name: str) -> str:
     """Keras names an accuracy after how it was resolved when it was given as an object; a curve is an accuracy."""
     prefix = "val_" if name.startswith("val_") else ""
     short = name.removeprefix("val_")
-    return prefix + ("accuracy" if short in {"acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy"} else short)
-
-
-def first_not_finite(curves: tuple[Curve, ...]) -> Curve | None:
-    """The first curve with a NaN or an infinity."""
-    return next((curve for curve in curves if not all(map(math.isfinite, curve.values))), None)
+    return prefix + (
+        "accuracy"
+        if short in {"acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy"}
+        else short
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from equivcheck.report.model import Curve
+    from equivcheck.measured import Curve
 
 #: Metric -> what people call it, the telling one first.
 METRIC_NAMES = {

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from equivcheck.report.model import Distance, Report
+    from equivcheck.measured import Distance
+    from equivcheck.report.model import Report
 
     Rows = Iterator[dict[str, Any]]
 

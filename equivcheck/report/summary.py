@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from equivcheck.findings import Cleared, Finding
-    from equivcheck.report.model import Curve, FirstDivergence, Verdict
+    from equivcheck.measured import Curve, FirstDivergence
+    from equivcheck.report.model import Verdict
 
 #: Causes that are spelled out; the others are counted.
 _SPELLED_OUT = 4

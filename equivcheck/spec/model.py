@@ -35,7 +35,7 @@ class Model(BaseModel):
     """Base of all spec models: unknown keys are errors, values never change.
 
     Attributes:
-        kinds: Keys of which a resolved arm has exactly one; ``merge.py`` and ``kinds.py`` see to that.
+        kinds: Keys of which a resolved arm has exactly one; ``merge.py`` and ``resolve.py`` see to that.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,7 +52,10 @@ def _beside_the_spec(path: Path, info: ValidationInfo) -> Path:
     if "\0" in str(path):
         raise wrong("is not a path: it contains a NUL character")
     folder: Path = (info.context or {}).get("folder", Path())
-    return (folder / path.expanduser()).absolute()
+    try:
+        return (folder / path.expanduser()).absolute()
+    except RuntimeError:
+        raise wrong(f"is not a path: there is no home folder {path.parts[0]}") from None
 
 
 def _weights(value: str, info: ValidationInfo) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -71,27 +72,30 @@ def _source(key: str, source: Source, folder: Path, classes: tuple[str, ...] | N
 
 
 def _file(path: Path | None) -> Iterator[str]:
-    if path is None:
-        return
-    if not path.exists():
-        yield f"{path}: no such file"
-    elif not path.is_file():
-        yield f"{path}: is a folder, not a file"
-    elif not os.access(path, os.R_OK):
-        yield f"{path}: no permission to read it"
+    if path is not None and (message := _unusable(path, folder=False)):
+        yield message
 
 
 def _directory(path: Path | None, classes: tuple[str, ...] | None) -> Iterator[str]:
     if path is None:
         return
-    if not path.exists():
-        yield f"{path}: no such folder"
-    elif not path.is_dir():
-        yield f"{path}: is a file, not a folder"
-    elif not os.access(path, os.R_OK | os.X_OK):
-        yield f"{path}: no permission to read it"
+    if message := _unusable(path, folder=True):
+        yield message
     else:
         yield from _class_folders(path, classes)
+
+
+def _unusable(path: Path, *, folder: bool) -> str | None:
+    """Why a file or folder cannot be read, if it cannot."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path}: no such {'folder' if folder else 'file'}"
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror}"
+    if folder != stat.S_ISDIR(mode):
+        return f"{path}: is a file, not a folder" if folder else f"{path}: is a folder, not a file"
+    return None if os.access(path, os.R_OK | os.X_OK if folder else os.R_OK) else f"{path}: no permission to read it"
 
 
 def _class_folders(path: Path, classes: tuple[str, ...] | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from equivcheck.diff.align import Pair
 from equivcheck.diff.distance import NOISE, differs, distance
 from equivcheck.evidence import LayerTrace
-from equivcheck.report.model import Distance, FirstDivergence, LayerRow, Role, TrainingFlag
+from equivcheck.measured import Distance, FirstDivergence, LayerRow, Role, TrainingFlag
 from equivcheck.trace.layers import Arrays, Seen, largest_gap, rerun
 from equivcheck.trace.passes import Passes
 

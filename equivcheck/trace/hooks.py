@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,10 +105,16 @@ def declared_inference(model: keras.Model) -> tuple[str, ...]:
     """Names of the layers that the model's own graph calls with ``training=False`` written out."""
     if not isinstance(model, Functional):
         return ()
-    # The nodes of a graph have no public reader for the keywords they were made with.
+    # The nodes of a graph have no public reader for the keywords they were made with. A layer whose own default is
+    # False has it in its node too, so only layers without a default of their own can tell what was written.
     return tuple(
         operation.name
         for operation in model.operations
         for node in operation._inbound_nodes  # noqa: SLF001
-        if node.arguments.kwargs.get("training") is False
+        if node.arguments.kwargs.get("training") is False and _default_flag(operation) is None
     )
+
+
+def _default_flag(operation: keras.Operation) -> Any:
+    parameter = inspect.signature(operation.call).parameters.get("training")
+    return False if parameter is None else parameter.default

@@ -15,7 +15,7 @@ from equivcheck.diff.align import Pair, align
 from equivcheck.diff.distance import distance
 from equivcheck.errors import InconclusiveError
 from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, OrderTrace, Region
-from equivcheck.report.model import Distance
+from equivcheck.measured import Distance
 from equivcheck.trace.compare import compare, first_divergence
 from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.inputs import first_kernel_input
@@ -117,7 +117,8 @@ def _probe_rows(
 
 
 def _spread(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    return rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+    spread: npt.NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+    return spread
 
 
 def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str, Region]:
@@ -178,7 +179,9 @@ def _last_gap(a: Sequence[Seen], b: Sequence[Seen]) -> Distance | None:
 
 def _validation_orders(bottleneck: Arm, frozen: Arm) -> tuple[OrderTrace | None, OrderTrace | None]:
     if bottleneck.validation is None or frozen.validation is None:
-        present = [walk(arm, arm.validation, validation=True).order if arm.validation else None for arm in (bottleneck, frozen)]
+        present = [
+            walk(arm, arm.validation, validation=True).order if arm.validation else None for arm in (bottleneck, frozen)
+        ]
         return present[0], present[1]
     ours = walk(bottleneck, bottleneck.validation, validation=True)
     theirs = walk(frozen, frozen.validation, validation=True)
@@ -197,5 +200,7 @@ def _optimizer(arm: Arm) -> Mapping[str, Any]:
     optimizer = arm.model.optimizer
     if optimizer is None:
         return {}
-    config = {key: value for key, value in optimizer.get_config().items() if isinstance(value, bool | int | float | str)}
+    config = {
+        key: value for key, value in optimizer.get_config().items() if isinstance(value, bool | int | float | str)
+    }
     return {**config, "name": type(optimizer).__name__}

@@ -59,9 +59,7 @@ def passes_of_bottleneck(
     return Passes((*calm, *head), (*calm, *fitted), tuple(layers), images)
 
 
-def passes_of_frozen(
-    arm: Arm, step: Step, images: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> Passes:
+def passes_of_frozen(arm: Arm, step: Step, images: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Passes:
     """Backbone and head by ``predict`` and by ``fit``; arguments as for the other arm."""
     calm, predicted = _predict(arm.model, images)
     fitted = _fit(arm.model, images)
@@ -70,7 +68,9 @@ def passes_of_frozen(
     return Passes(calm, fitted, layers, images)
 
 
-def _predict(model: keras.Model, x: npt.NDArray[Any], prefix: str = "") -> tuple[tuple[Seen, ...], dict[str, bool | None]]:
+def _predict(
+    model: keras.Model, x: npt.NDArray[Any], prefix: str = ""
+) -> tuple[tuple[Seen, ...], dict[str, bool | None]]:
     """What ``predict`` runs on a batch, without tracing it into a graph."""
     tensor = keras.ops.convert_to_tensor(x)
     seen, _ = watch(model, lambda: model.predict_step((tensor,)), prefix=prefix)
@@ -88,9 +88,7 @@ def _fit(model: keras.Model, x: npt.NDArray[Any], prefix: str = "") -> tuple[See
     return seen
 
 
-def _evaluate_flags(
-    model: keras.Model, x: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> dict[str, bool | None]:
+def _evaluate_flags(model: keras.Model, x: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> dict[str, bool | None]:
     if labels is None:
         return {}
     with flags_of(model) as flags:

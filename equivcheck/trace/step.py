@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from equivcheck.arms.arm import Arm
-from equivcheck.report.model import TrainingFlag
+from equivcheck.measured import TrainingFlag
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.state import undisturbed
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import Region, VariableTrace
-from equivcheck.report.model import ParameterCount
+from equivcheck.measured import ParameterCount
 from equivcheck.trace.hooks import layers_by_path
 from equivcheck.trace.layers import is_seed
 from equivcheck.trace.step import Step
 
 
-def trace_variables(model: keras.Model, step: Step, regions: Mapping[str, Region], prefix: str = "") -> tuple[VariableTrace, ...]:
+def trace_variables(
+    model: keras.Model, step: Step, regions: Mapping[str, Region], prefix: str = ""
+) -> tuple[VariableTrace, ...]:
     """Every weight and statistic of a model across one step; seed states are left out.
 
     Args:

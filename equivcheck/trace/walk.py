@@ -36,12 +36,11 @@ class Walk:
     images: npt.NDArray[Any] | None
     raw: npt.NDArray[Any] | None
 
-    def labels_of(self, rows: Sequence[int]) -> npt.NDArray[Any] | None:
+    def labels_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
         """``y`` of these rows, as yielded; None where one of them never came."""
         place = {int(row): index for index, row in enumerate(self.labelled)}
-        if any(row not in place for row in rows):
-            return None
-        return self.y[[place[row] for row in rows]]
+        wanted = [place.get(int(row), -1) for row in rows]
+        return None if -1 in wanted else self.y[wanted]
 
 
 def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:

@@ -6,16 +6,8 @@ import pytest
 
 from equivcheck.findings import Cleared, Finding, Repair, Skipped
 from equivcheck.location import Location
-from equivcheck.report.model import (
-    Curve,
-    Distance,
-    FirstDivergence,
-    LayerRow,
-    ParameterCount,
-    Report,
-    Setting,
-    TrainingFlag,
-)
+from equivcheck.measured import Curve, Distance, FirstDivergence, LayerRow, ParameterCount, Setting, TrainingFlag
+from equivcheck.report.model import Report
 from equivcheck.report.summary import summarise
 
 CURVES = {

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from equivcheck.errors import InputError
+from equivcheck.measured import Curve
 from equivcheck.report.json_format import as_dict, dumps, loads
-from equivcheck.report.model import Curve, Report
+from equivcheck.report.model import Report
 
 
 def test_keys_are_those_of_the_contract_in_its_order(report):

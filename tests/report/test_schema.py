@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from equivcheck.errors import InputError
+from equivcheck.measured import Curve
 from equivcheck.report.json_format import as_dict, loads
-from equivcheck.report.model import Curve, Report
+from equivcheck.report.model import Report
 from equivcheck.report.schema import report_schema
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from equivcheck.report.model import Curve, FirstDivergence
+from equivcheck.measured import Curve, FirstDivergence
 from equivcheck.report.numbers import MINUS
 from equivcheck.report.summary import summarise
 

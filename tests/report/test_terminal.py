@@ -13,7 +13,8 @@ from rich.console import Console
 
 from equivcheck.findings import Cleared, Finding, Repair, Skipped
 from equivcheck.location import Location
-from equivcheck.report.model import Curve, FirstDivergence, Report, Setting
+from equivcheck.measured import Curve, FirstDivergence, Setting
+from equivcheck.report.model import Report
 from equivcheck.report.terminal import print_report
 
 WIDTHS = (80, 120, 200)

@@ -40,8 +40,13 @@ def test_names_are_those_of_the_installed_keras():
         name for name in dir(keras.applications) if name[0].isupper() and callable(getattr(keras.applications, name))
     }
     assert set(keras_names.APPLICATIONS) == functions
-    modules = {name for name in dir(keras.applications) if hasattr(getattr(keras.applications, name), "preprocess_input")}
-    assert set(keras_names.PREPROCESSING) == {name for name in modules if name[0].islower()} - {"imagenet_utils", "resnet50"}
+    modules = {
+        name for name in dir(keras.applications) if hasattr(getattr(keras.applications, name), "preprocess_input")
+    }
+    assert set(keras_names.PREPROCESSING) == {name for name in modules if name[0].islower()} - {
+        "imagenet_utils",
+        "resnet50",
+    }
     for name in keras_names.OPTIMIZERS:
         assert isinstance(keras.optimizers.get(name), keras.optimizers.Optimizer)
     for name in keras_names.LOSSES:

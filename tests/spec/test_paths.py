@@ -66,16 +66,20 @@ def test_images_without_class_folders(found, images):
         (images / "train" / name / "one.PNG").rename(images / "train" / f"{name}.png")
         (images / "train" / name).rmdir()
     assert found() == [
-        "4:11 data.train.directory: images/train: has no sub-folders; expected one sub-folder of images for each of "
-        "two or more classes"
+        (
+            "4:11 data.train.directory: images/train: has no sub-folders; expected one sub-folder of images "
+            "for each of two or more classes"
+        )
     ]
 
 
 def test_class_folders_without_images(found, images):
     (images / "train" / "dog" / "one.PNG").rename(images / "train" / "dog" / "one.txt")
     assert found() == [
-        "4:11 data.train.directory: images/train: no images (.bmp .gif .jpeg .jpg .png .tif .tiff .webp) in "
-        "sub-folder dog"
+        (
+            "4:11 data.train.directory: images/train: no images (.bmp .gif .jpeg .jpg .png .tif .tiff .webp) in "
+            "sub-folder dog"
+        )
     ]
 
 
@@ -124,6 +128,12 @@ def test_backbone_weights_and_logs(found, images, valid):
     ]
 
 
+def test_a_path_that_the_system_refuses(found, images, valid):
+    """Too long, here; behind a closed folder it is the same."""
+    (problem,) = found(valid.replace("directory: images/train", f"npz: {'x' * 300}"))
+    assert problem.endswith(": cannot be read: File name too long")
+
+
 def test_files_and_folders_must_be_readable(found, images, valid, monkeypatch):
     """Tests may run as root, who may read everything; so the answer of the system is replaced."""
     Path("x.csv").touch()
@@ -136,7 +146,9 @@ def test_files_and_folders_must_be_readable(found, images, valid, monkeypatch):
 
 def test_a_class_folder_that_is_closed(found, images, monkeypatch):
     allowed = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).parts[-2:] != ("train", "dog") and allowed(path, mode))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).parts[-2:] != ("train", "dog") and allowed(path, mode)
+    )
     assert found() == ["4:11 data.train.directory: images/train: no permission to read sub-folder dog"]
 
 

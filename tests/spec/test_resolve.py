@@ -48,6 +48,11 @@ CODE = 'version: 1\nbottleneck: {callable: "train:bottleneck"}\nfrozen: {callabl
         ),
         (
             "{directory: images/train}",
+            "{directory: ~nobody-at-all/x}",
+            "4:22 data.train.directory: is not a path: there is no home folder ~nobody-at-all",
+        ),
+        (
+            "{directory: images/train}",
             "{directory: a, classes: [x, x]}",
             "4:25 data.train.classes: must name at least two classes, each once",
         ),
@@ -66,7 +71,11 @@ CODE = 'version: 1\nbottleneck: {callable: "train:bottleneck"}\nfrozen: {callabl
         ("VGG16", "vgg16", "8:16 backbone.application: is 'vgg16', which is not known -> VGG16"),
         ("VGG16", "[VGG16]", "8:3 backbone.application: is a list, which is not known"),
         ("application: VGG16", "file: x", "9:3 backbone.weights: goes with application; here file is given"),
-        ("weights: none", "weights:", "9:3 backbone.weights: has no value; remove the key, or write none where that is"),
+        (
+            "weights: none",
+            "weights:",
+            "9:3 backbone.weights: has no value; remove the key, or write none where that is",
+        ),
         ("weights: none", "cut: true", "9:8 backbone.cut: is neither the name nor the index of a layer"),
         ("weights: none", "cut: 1.5", "9:8 backbone.cut: is neither the name nor the index of a layer"),
         ("weights: none", "freeze: yes", "9:11 backbone.freeze: is not true, false or a slice such as"),
@@ -88,13 +97,21 @@ CODE = 'version: 1\nbottleneck: {callable: "train:bottleneck"}\nfrozen: {callabl
         ("{units: 2, activation: softmax}", "3", "12:12 head.1.dense: is not a mapping of arguments; write - dense"),
         ("{rescale: 0.5, offset: -1}", "nope", "13:16 preprocessing: is 'nope', not a mapping or none"),
         ("{rescale: 0.5, offset: -1}", "{rescale: true}", "13:26 preprocessing.rescale: is true, not a number"),
-        ("{rescale: 0.5, offset: -1}", "{rescale: .inf}", "13:26 preprocessing.rescale: is Infinity, not a finite number"),
+        (
+            "{rescale: 0.5, offset: -1}",
+            "{rescale: .inf}",
+            "13:26 preprocessing.rescale: is Infinity, not a finite number",
+        ),
         (
             "{rescale: 0.5, offset: -1}",
             "{application: inceptionv3}",
             "13:30 preprocessing.application: is 'inceptionv3', which is not known -> inception_v3",
         ),
-        ("{name: sgd, learning_rate: 0.1}", "sgd", "15:14 training.optimizer: is 'sgd', not a mapping; write {name: sgd}"),
+        (
+            "{name: sgd, learning_rate: 0.1}",
+            "sgd",
+            "15:14 training.optimizer: is 'sgd', not a mapping; write {name: sgd}",
+        ),
         ("name: sgd", "name: SGD", "15:21 training.optimizer.name: is 'SGD', which is not known -> sgd"),
         ("name: sgd", "name: [sgd]", "15:15 training.optimizer.name: is a list, which is not known"),
         (
@@ -113,7 +130,11 @@ CODE = 'version: 1\nbottleneck: {callable: "train:bottleneck"}\nfrozen: {callabl
         ("one_hot", "one_hot\naugmentation: [flatten]", "18:16 augmentation.0: 'flatten' is not a layer"),
         ("one_hot", "one_hot\naugmentation: 3", "18:15 augmentation: is 3, not a list or none"),
         ("one_hot", "one_hot\nobserved: {frozn: x}", "18:12 observed.frozn: unknown key -> frozen"),
-        ("one_hot", "one_hot\nfrozen: {labels: onehot}", "18:18 frozen.labels: is 'onehot', which is not known -> one_hot"),
+        (
+            "one_hot",
+            "one_hot\nfrozen: {labels: onehot}",
+            "18:18 frozen.labels: is 'onehot', which is not known -> one_hot",
+        ),
         ("one_hot", "one_hot\nfrozen: {lables: binary}", "18:10 frozen.lables: unknown key -> labels"),
         ("one_hot", "one_hot\nfrozen: {name: x}", "18:10 frozen.name: unknown key"),
         (
@@ -154,8 +175,10 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
         "4:1 backbone: gives none of application, file, callable",
         "5:1 head: is empty",
         "6:30 training.optimizer.name: is 'Adam', which is not known -> adam",
-        "6:36 training.optimizer.momentum: may only have the keys class_name and config, such as "
-        "{class_name: L2, config: {l2: 0.01}}",
+        (
+            "6:36 training.optimizer.momentum: may only have the keys class_name and config, such as "
+            "{class_name: L2, config: {l2: 0.01}}"
+        ),
         "6:68 training.loss: is given twice, first in line 6",
     ]
 

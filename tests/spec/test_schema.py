@@ -49,7 +49,9 @@ def test_valid_specs_conform(validator, valid):
         validator.validate(read_yaml(text).data)
 
 
-@pytest.mark.parametrize("spec", sorted(Path(__file__).parents[2].glob("fixtures/**/*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "spec", sorted(Path(__file__).parents[2].glob("fixtures/**/*.yaml")), ids=lambda path: path.name
+)
 def test_specs_of_the_fixtures_conform(validator, spec):
     validator.validate(read_yaml(spec.read_text(encoding="utf-8")).data)
 
@@ -103,8 +105,13 @@ def test_the_template_is_valid_but_for_images_that_only_the_user_has(write):
 
 def test_what_the_template_has_commented_out_is_valid_too(write):
     """People start by removing a comment sign."""
-    text = re.sub(r"^(  )?# ((?:  )?(?:cut|call|freeze|drop_remainder|bottleneck|labels|training|frozen|observed): ?)", r"\1\2", template(), flags=re.M)
-    text = re.sub(r"^#   (keras_semantics|labels|training|bottleneck|frozen):", r"  \1:", text, flags=re.M)
+    text = re.sub(
+        r"^(  )?# ((?:  )?(?:cut|call|freeze|drop_remainder|bottleneck|labels|training|frozen|observed): ?)",
+        r"\1\2",
+        template(),
+        flags=re.MULTILINE,
+    )
+    text = re.sub(r"^#   (keras_semantics|labels|training|bottleneck|frozen):", r"  \1:", text, flags=re.MULTILINE)
     text = text.replace('frozen: {callable: "train:frozen_arm"}\n', "")
     data = load(write(text)).data
     assert data["backbone"].keys() == {"application", "weights", "cut", "call", "freeze"}

@@ -11,7 +11,8 @@ from equivcheck.report.prose import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from equivcheck.report.model import LayerRow, Report
+    from equivcheck.measured import LayerRow
+    from equivcheck.report.model import Report
 
 #: Sources of one kind that are shown. InceptionV3 has 94 BatchNormalization layers: the 91 others tell nothing new.
 _SOURCES_OF_A_KIND = 3

@@ -12,7 +12,8 @@ from equivcheck.report.terminal.folding import Folded, folded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from equivcheck.report.model import LayerRow, Report
+    from equivcheck.measured import LayerRow
+    from equivcheck.report.model import Report
     from equivcheck.report.terminal.page import Page
 
 #: Below this many columns the kind stands under the layer's name.

@@ -1,0 +1,157 @@
+"""Everything that touches live arms: build, probe, train, and probe again with the repairs applied."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from equivcheck.arms.arm import Arm
+from equivcheck.arms.build import Builder
+from equivcheck.arms.feature_cache import default_folder
+from equivcheck.check import Check
+from equivcheck.evidence import Evidence
+from equivcheck.examine import Examination, examine
+from equivcheck.findings import Finding, Patch
+from equivcheck.measured import Curve
+from equivcheck.repair import concrete
+from equivcheck.replay.training import train
+from equivcheck.spec import Experiment, resolve
+from equivcheck.trace.pair import trace_pair
+
+Progress = Callable[[str, int, int], None]
+
+#: A repair can uncover another cause (a shuffled order that then turns out to come from another seed). Each round
+#: repairs what the last one uncovered.
+MOST_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """One experiment, built and measured.
+
+    Attributes:
+        experiment: The spec.
+        bottleneck: The live arm.
+        frozen: The live arm.
+        evidence: What was measured.
+        examination: What the checks said.
+    """
+
+    experiment: Experiment
+    bottleneck: Arm
+    frozen: Arm
+    evidence: Evidence
+    examination: Examination
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings that make the arms train differently."""
+        return tuple(finding for finding in self.examination.findings if finding.severity == "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of the repairs.
+
+    Attributes:
+        findings: All findings with their place in the spec; ``verified`` is set where a repair could be tried.
+        curves: Both arms' curves, and the repaired frozen arm's.
+    """
+
+    findings: tuple[Finding, ...]
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """Builds and measures experiments.
+
+    Attributes:
+        checks: The checks that judge.
+        cache: Folder of the feature cache; the user's cache folder by default.
+        progress: Told of every epoch.
+    """
+
+    checks: Sequence[Check]
+    cache: Path | None
+    progress: Progress
+
+    def probe(self, experiment: Experiment) -> Probed:
+        """Builds both arms and measures them."""
+        with _quiet():
+            bottleneck, frozen = Builder(experiment, self.cache or default_folder()).arms()
+            evidence = trace_pair(bottleneck, frozen)
+        examination = examine(evidence, self.checks)
+        findings = tuple(_placed(finding, experiment) for finding in examination.findings)
+        return Probed(experiment, bottleneck, frozen, evidence, replace(examination, findings=findings))
+
+    def train(self, probed: Probed) -> tuple[Curve, ...]:
+        """Curves of both arms; an arm whose loss refuses its labels has none."""
+        curves: list[Curve] = []
+        for arm in (probed.bottleneck, probed.frozen):
+            if dict(probed.evidence.arms())[arm.name].labels.failure is None:
+                curves += self._train(arm, f"training the {arm.name} arm")
+        return tuple(curves)
+
+    def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
+        """Applies every repair at once, probes again, and trains the repaired frozen arm where the others were.
+
+        A finding is verified when it is gone then. What only shows once another cause is repaired is added to the
+        findings.
+        """
+        findings = list(probed.examination.findings)
+        repaired, open_errors = probed, probed.errors
+        tried: list[Finding] = []
+        for _ in range(MOST_ROUNDS):
+            patch = _joined(open_errors)
+            if not patch:
+                break
+            tried += [finding for finding in open_errors if finding.repair and finding.repair.patch]
+            repaired = self.probe(resolve(repaired.experiment.document.patched(patch)))
+            known = {finding.code for finding in findings}
+            open_errors = tuple(finding for finding in repaired.errors if finding.code not in known)
+            findings += open_errors
+        if repaired is probed:
+            return Trial(tuple(findings), curves)
+        left = {finding.code for finding in repaired.errors}
+        findings = [
+            replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
+        ]
+        if curves and not left:
+            again = self._train(repaired.frozen, "training the repaired arm")
+            curves += tuple(replace(curve, arm="repaired") for curve in again)
+        return Trial(tuple(findings), curves)
+
+    def _train(self, arm: Arm, stage: str) -> tuple[Curve, ...]:
+        with _quiet():
+            return train(arm, lambda done, total: self.progress(stage, done, total)).curves
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Keras' warnings of what is being measured: an ignored shuffle, a mismatched input structure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _joined(findings: Sequence[Finding]) -> Patch:
+    patch: dict[str, object] = {}
+    for finding in findings:
+        if finding.repair is not None and finding.repair.patch is not None:
+            patch |= finding.repair.patch
+    return patch
+
+
+def _placed(finding: Finding, experiment: Experiment) -> Finding:
+    """The finding with the line of the spec that it is about, and its repair as a patch of this spec."""
+    location = experiment.locate(finding.arm, finding.key) if finding.key is not None else None
+    if location is not None and finding.layer is not None:
+        location = replace(location, layer=finding.layer)
+    repair = finding.repair
+    if repair is not None and repair.patch is not None:
+        repair = replace(repair, patch=concrete(repair.patch, experiment))
+    return replace(finding, location=location, repair=repair)

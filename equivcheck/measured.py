@@ -1,0 +1,129 @@
+"""What was measured, in the form in which it is reported: plain numbers, one dataclass a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+#: ``source`` makes a difference, ``propagated`` hands one on, ``unaligned`` has no partner in the other arm.
+Role = Literal["equal", "source", "propagated", "unaligned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far one layer's outputs are apart between the arms, on identical batches.
+
+    Attributes:
+        max_abs: Largest absolute difference, in the unit of the activation.
+        max_rel: ``max_abs`` divided by the largest absolute activation of the bottleneck arm.
+        cosine: Cosine of the two flattened outputs; 1.0 where they are equal.
+    """
+
+    max_abs: float
+    max_rel: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFlag:
+    """The ``training`` value that a layer received in each phase; None where it received none."""
+
+    fit: bool | None = None
+    evaluate: bool | None = None
+    predict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer of the aligned pair.
+
+    Attributes:
+        name: Full path, the same in both arms after alignment, such as ``backbone/mixed0/conv``.
+        kind: Keras class name.
+        bottleneck: Path in the bottleneck arm, or None where it has no such layer.
+        frozen: Path in the frozen arm, or None where it has no such layer.
+        inference: Distance in inference mode; None where the layer is not in both arms.
+        training: Distance as each arm runs the layer under ``fit``.
+        training_flag: What the layer received in the frozen arm.
+        stochastic: Two training passes on the same input differ (frozen arm).
+        batch_dependent: A sample's output under ``fit`` depends on its batch mates (frozen arm).
+        trainable: The layer's weights are declared trainable (frozen arm).
+        moved: One real training step changed a variable of this layer (frozen arm).
+        role: ``source`` makes a difference, ``propagated`` hands one on (as in fit; inference where equal in fit).
+    """
+
+    name: str
+    kind: str
+    bottleneck: str | None
+    frozen: str | None
+    inference: Distance | None
+    training: Distance | None
+    training_flag: TrainingFlag
+    stochastic: bool
+    batch_dependent: bool
+    trainable: bool
+    moved: bool
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDivergence:
+    """Full path of the first layer, in execution order, whose outputs differ; None where none does."""
+
+    inference: str | None = None
+    training: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCount:
+    """Scalar weights of one arm's network, backbone and head together.
+
+    Attributes:
+        trainable: Declared trainable.
+        frozen: Declared not trainable, normalisation statistics included.
+        moved: Scalars in variables that one real training step changed.
+    """
+
+    trainable: int
+    frozen: int
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One metric of one training, a value an epoch.
+
+    Attributes:
+        arm: ``bottleneck``, ``frozen``, ``repaired``, or the code of a counterfactual.
+        metric: ``accuracy``, ``loss``, ``val_accuracy`` or ``val_loss``; accuracies lie in [0, 1].
+        values: One value per epoch.
+    """
+
+    arm: str
+    metric: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the side-by-side table.
+
+    Attributes:
+        name: What it is, such as ``order of samples``.
+        bottleneck: What the bottleneck arm did, as text.
+        frozen: What the frozen arm did, as text.
+        differs: Whether the two differ.
+    """
+
+    name: str
+    bottleneck: str
+    frozen: str
+    differs: bool
+
+
+def curves_equal(curves: Sequence[Curve], one: str, other: str) -> bool:
+    """Whether two arms have the same curves, to the last bit."""
+    values = {(curve.arm, curve.metric): curve.values for curve in curves}
+    metrics = {curve.metric for curve in curves if curve.arm in {one, other}}
+    return all(values.get((one, metric)) == values.get((other, metric)) for metric in metrics)
