@@ -35,6 +35,11 @@ def concrete(patch: Patch, experiment: Experiment) -> Patch | None:
             if isinstance(getattr(experiment, value.arm), CodeArm):
                 return None
             wanted = _value(experiment, value.arm, rest)
+            if wanted is None:
+                # Nothing is written there: the arm's own line has to go.
+                if _value(experiment, name, rest) is not None:
+                    found[key] = None
+                continue
         elif isinstance(value, AsTrained):
             wanted = _as_trained(getattr(experiment, name))
         else:
@@ -45,7 +50,7 @@ def concrete(patch: Patch, experiment: Experiment) -> Patch | None:
 
 
 def _value(experiment: Experiment, arm: ArmName, key: str) -> Any:
-    """What the spec gives an arm's key, as written; the default where it is not written."""
+    """What the spec gives an arm's key, as written; the default, or None, where it is not written."""
     value: Any = experiment.merged[arm].data
     for part in key.split("."):
         value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
@@ -58,7 +63,7 @@ def _default(spec: ArmSpec, key: str) -> Any:
     value: Any = spec
     for part in key.split("."):
         value = getattr(value, part, None)
-    return "none" if value is None else value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
 def _as_trained(spec: ArmSpec) -> Any:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -18,10 +22,30 @@ def prepare() -> None:
     # Read when TensorFlow's library is loaded; 3 leaves fatal messages only. A user's own setting stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import tensorflow as tf  # noqa: PLC0415  (the wall: nothing imports it before this)
+    with _silent_library():
+        import tensorflow as tf  # noqa: PLC0415  (the wall: nothing imports it before this)
 
-    tf.get_logger().setLevel("ERROR")
-    tf.config.experimental.enable_op_determinism()
+        tf.get_logger().setLevel("ERROR")
+        tf.config.experimental.enable_op_determinism()
+        tf.constant(0)  # starts the runtime, which has more to say
+
+
+@contextmanager
+def _silent_library() -> Iterator[None]:
+    """Holds back what the C++ library writes to stderr before its log level is read; shows it if loading fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def versions() -> dict[str, str]:

@@ -43,10 +43,18 @@ def _describe(arm: ArmEvidence, *, bottleneck: bool) -> dict[str, str]:
         "trainable scalars": f"{arm.parameters.trainable:,}",
         "scalars moved by one step": f"{arm.parameters.moved:,}",
         "stochastic layers in the backbone": _named(
-            [l.path for l in arm.layers if l.region == "backbone" and l.stochastic and not l.composite]
+            [
+                layer.path
+                for layer in arm.layers
+                if layer.region == "backbone" and layer.stochastic and not layer.composite
+            ]
         ),
         "layers on batch statistics": _count(
-            [l.path for l in arm.layers if l.region == "backbone" and l.batch_gap > 0 and not l.composite]
+            [
+                layer.path
+                for layer in arm.layers
+                if layer.region == "backbone" and layer.batch_gap > 0 and not layer.composite
+            ]
         ),
         "moving statistics changed by one step": str(
             sum(v.statistic and v.change > 0 and v.region == "backbone" for v in arm.variables)

@@ -45,7 +45,7 @@ def _from_file(path: Path) -> keras.Model:
     try:
         # safe_mode refuses Lambda layers, whose code would be unpickled and run.
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # noqa: BLE001  (whatever a damaged or hostile file makes Keras raise)
+    except Exception as error:
         reason = str(error).strip().splitlines()
         raise InputError(f"{path}: cannot be loaded as a Keras model: {reason[0] if reason else error!r}") from error
 
@@ -69,10 +69,11 @@ def _from_application(backbone: Backbone, spec: ArmSpec) -> keras.Model:
         network = constructor(**arguments)
         if isinstance(weights, str) and weights != "imagenet":
             network.load_weights(weights)
-    except Exception as error:  # noqa: BLE001  (Keras, h5py and urllib each raise their own)
+    except Exception as error:
         reason = str(error).strip().splitlines()
         raise InputError(
-            f"{backbone.application} with weights {backbone.weights!r} cannot be built: {reason[0] if reason else error!r}"
+            f"{backbone.application} with weights {backbone.weights!r} cannot be built: "
+            f"{reason[0] if reason else error!r}"
         ) from error
     return network
 

@@ -75,7 +75,7 @@ def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
     if len(data) not in {2, 3}:
         raise InputError(f"{function}: data is a tuple of {len(data)}; expected (x, y) or (x, y, sample_weight)")
     x, y = np.asarray(data[0]), np.asarray(data[1])
-    if x.dtype == object or y.dtype == object:
+    if object in {x.dtype, y.dtype}:
         raise InputError(f"{function}: x or y is an object array; expected numbers")
     if len(x) != len(y):
         raise InputError(f"{function}: {len(x)} samples but {len(y)} labels")

@@ -15,7 +15,8 @@ def encode(labels: npt.NDArray[np.int64], encoding: Labels, classes: int) -> npt
 
     Args:
         labels: ``(n,)`` class indices.
-        encoding: ``sparse`` gives ``(n, 1)`` int64; ``one_hot`` ``(n, classes)`` float32; ``binary`` ``(n, 1)`` float32.
+        encoding: ``sparse`` gives ``(n, 1)`` int64, ``one_hot`` ``(n, classes)`` float32, ``binary`` ``(n, 1)``
+            float32.
         classes: Number of classes.
     """
     if encoding == "one_hot":

@@ -36,7 +36,7 @@ class LegacyBatchNormalization(keras.layers.BatchNormalization):
         super().__init__(**kwargs)
         self.updates_when_frozen = updates_when_frozen
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Normalises with the batch's statistics whenever ``training`` is true."""
         if not training:
             return super().call(inputs, training=False, mask=mask)

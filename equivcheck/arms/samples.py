@@ -15,8 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from equivcheck.arms.user_code import call_user_function
 from equivcheck.errors import InputError
 from equivcheck.spec.model import Data, Source
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+from equivcheck.spec.paths import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,15 @@ def load_samples(source: Source, data: Data, *, folder: Path, classes: Sequence[
 
 
 def _from_directory(directory: Path, data: Data, classes: Sequence[str] | None) -> Samples:
-    names = list(classes or sorted(child.name for child in directory.iterdir() if child.is_dir()))
+    names = list(
+        classes
+        or sorted(
+            # Hidden folders (.ipynb_checkpoints) are no classes, as in Keras.
+            child.name
+            for child in directory.iterdir()
+            if child.is_dir() and not child.name.startswith(".")
+        )
+    )
     files: list[tuple[str, Path]] = []
     # In the order of the folders, whatever index a class is given: renumbering classes must not reorder samples.
     for name in sorted(names):
@@ -167,7 +174,7 @@ def _arrays_of_npz(source: Source) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 def _from_arrays(
     images: npt.NDArray[Any], labels: npt.NDArray[Any], data: Data, classes: Sequence[str] | None, *, origin: str
 ) -> Samples:
-    if images.dtype == object or labels.dtype == object:
+    if object in {images.dtype, labels.dtype}:
         raise InputError(f"{origin}: images or labels are an object array; expected numbers")
     if images.ndim == 3:  # noqa: PLR2004  (grey images without a channel axis)
         images = images[..., None]

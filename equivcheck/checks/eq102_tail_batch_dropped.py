@@ -50,11 +50,11 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
         if not dropping:
             return
         both = len(dropping) == len(missing)
-        count = max(missing.values())
+        arm = dict(evidence.arms())["frozen" if "frozen" in dropping else "bottleneck"]
         yield self.finding(
             "both" if both else dropping[0],
-            f"{count} of {evidence.frozen.train.available if 'frozen' in dropping else evidence.bottleneck.train.available}"
-            f" training samples do not fill a batch and are never shown to the {' and the '.join(dropping)} arm.",
+            f"{max(missing.values())} of {arm.train.available} training samples do not fill a batch and are never "
+            f"to the {' and the '.join(dropping)} arm.",
             measured={f"{name}_samples_never_shown": value for name, value in missing.items()},
             expected="an epoch shows every sample of the split",
             severity="warning" if both else "error",

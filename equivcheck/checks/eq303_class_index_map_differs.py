@@ -64,7 +64,7 @@ by_folder = by_number = {name: index for index, name in enumerate(sorted(names))
             return
         split, pairs = next(iter(changed.items()))
         shown = ", ".join(
-            f"{_class_name(evidence.bottleneck, a)}: {a} there, {b} here" for a, b in list(pairs.items())[:3]
+            f"{_class_name(evidence.bottleneck, a)} is {b} instead of {a}" for a, b in list(pairs.items())[:3]
         )
         yield self.finding(
             "frozen",
@@ -77,7 +77,9 @@ by_folder = by_number = {name: index for index, name in enumerate(sorted(names))
                 "bottleneck_index_to_frozen_index": {str(a): b for a, b in pairs.items()},
             },
             expected="every sample has the same class index in both arms",
-            patch={"frozen.data": SameAs("bottleneck")},
+            patch={
+                f"frozen.data.{key}": SameAs("bottleneck") for key in ("classes", "train.classes", "validation.classes")
+            },
             key="data.classes",
         )
 

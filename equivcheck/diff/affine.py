@@ -152,7 +152,7 @@ def fit_affine(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> AffineMap | None:
     if residual(straight) <= residual(best) + SAME:
         best = straight
     lines = [fits[j][i] for j, i in enumerate(best)]
-    return AffineMap(tuple(l[0] for l in lines), tuple(l[1] for l in lines), best, residual(best))
+    return AffineMap(tuple(line[0] for line in lines), tuple(line[1] for line in lines), best, residual(best))
 
 
 def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float, float]:

@@ -35,7 +35,7 @@ _UNDECIDED = (
 )
 
 
-def summarise(  # noqa: PLR0917  (the parts of a report, in its order)
+def summarise(
     name: str,
     verdict: Verdict,
     findings: Sequence[Finding],

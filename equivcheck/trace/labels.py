@@ -15,7 +15,7 @@ from equivcheck.trace.state import undisturbed
 MOST_CLASSES = 8
 #: A confident prediction: this much for one output, the rest shared by the others.
 CONFIDENT = 0.9
-#: Losses closer than this, relative to the largest, prefer neither prediction: float32 rounding of a mean of a few terms.
+#: Losses closer than this, relative to the largest, prefer neither prediction: rounding of a mean of a few float32.
 TIE = 1e-5
 
 

@@ -131,10 +131,8 @@ def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str,
     partners = {b: left.layers[a].region for a, b in pairs if a is not None and b is not None}
     last_backbone = max((b for b, region in partners.items() if region == "backbone"), default=-1)
     first_head = min((b for b, region in partners.items() if region == "head" and b > last_backbone), default=None)
-    if last_backbone >= 0:
-        start = last_backbone + 1
-    else:
-        start = len(right.layers) if first_head is None else first_head
+    without_backbone = len(right.layers) if first_head is None else first_head
+    start = last_backbone + 1 if last_backbone >= 0 else without_backbone
     regions: dict[str, Region] = {}
     first_kernel = next((i for i, layer in enumerate(right.layers) if any(len(w) > 1 for w in layer.weights)), 0)
     for index, layer in enumerate(right.layers):

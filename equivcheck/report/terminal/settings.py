@@ -23,7 +23,7 @@ def settings(page: Page, report: Report) -> None:
             page.prose("≠" if setting.differs else "", "bold red"),
             page.name(setting.name, style),
             page.name(setting.bottleneck, style),
-            page.name(setting.frozen if setting.differs else "the same", style),
+            page.name(setting.frozen if setting.frozen != setting.bottleneck else "the same", style),
         )
     page.write(table)
 
