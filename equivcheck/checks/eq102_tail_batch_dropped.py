@@ -54,7 +54,7 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
         yield self.finding(
             "both" if both else dropping[0],
             f"{max(missing.values())} of {arm.train.available} training samples do not fill a batch and are never "
-            f"to the {' and the '.join(dropping)} arm.",
+            f"shown to the {' and the '.join(dropping)} arm.",
             measured={f"{name}_samples_never_shown": value for name, value in missing.items()},
             expected="an epoch shows every sample of the split",
             severity="warning" if both else "error",
