@@ -6,11 +6,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
-from equivcheck.arms.feature_cache import default_folder
 from equivcheck.check import Check
 from equivcheck.evidence import Evidence
 from equivcheck.examine import Examination, examine
@@ -19,7 +17,9 @@ from equivcheck.measured import Curve
 from equivcheck.repair import concrete
 from equivcheck.replay.training import train
 from equivcheck.spec import Experiment, resolve
+from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.pair import trace_pair
+from equivcheck.trace.state import undisturbed
 
 Progress = Callable[[str, int, int], None]
 
@@ -30,19 +30,19 @@ MOST_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """One experiment, built and measured.
+    """One experiment, built and measured; the arms are as they were built.
 
     Attributes:
         experiment: The spec.
-        bottleneck: The live arm.
-        frozen: The live arm.
-        evidence: What was measured.
+        bottleneck: The live arm and what it does by itself.
+        frozen: The same for the other arm.
+        evidence: What was measured on both.
         examination: What the checks said.
     """
 
     experiment: Experiment
-    bottleneck: Arm
-    frozen: Arm
+    bottleneck: Observed
+    frozen: Observed
     evidence: Evidence
     examination: Examination
 
@@ -71,18 +71,26 @@ class Laboratory:
 
     Attributes:
         checks: The checks that judge.
-        cache: Folder of the feature cache; the user's cache folder by default.
+        builder: Builds arms; what it has read it does not read again.
         progress: Told of every epoch.
     """
 
     checks: Sequence[Check]
-    cache: Path | None
+    builder: Builder
     progress: Progress
 
-    def probe(self, experiment: Experiment) -> Probed:
-        """Builds both arms and measures them."""
+    def probe(self, experiment: Experiment, before: Probed | None = None) -> Probed:
+        """Builds both arms and measures them.
+
+        Args:
+            experiment: The spec.
+            before: An experiment measured earlier, whose bottleneck arm is taken over where the spec gives the same.
+        """
         with _quiet():
-            bottleneck, frozen = Builder(experiment, self.cache or default_folder()).arms()
+            builder = replace(self.builder, experiment=experiment)
+            same = before is not None and builder.gives_same("bottleneck", before.experiment)
+            bottleneck = before.bottleneck if before and same else observe(builder.build("bottleneck"))
+            frozen = observe(builder.build("frozen"))
             evidence = trace_pair(bottleneck, frozen)
         examination = examine(evidence, self.checks)
         findings = tuple(_placed(finding, experiment) for finding in examination.findings)
@@ -91,9 +99,9 @@ class Laboratory:
     def train(self, probed: Probed) -> tuple[Curve, ...]:
         """Curves of both arms; an arm whose loss refuses its labels has none."""
         curves: list[Curve] = []
-        for arm in (probed.bottleneck, probed.frozen):
-            if dict(probed.evidence.arms())[arm.name].labels.failure is None:
-                curves += self._train(arm, f"training the {arm.name} arm")
+        for observed in (probed.bottleneck, probed.frozen):
+            if observed.step.failure is None:
+                curves += self._train(observed.arm, f"training the {observed.arm.name} arm")
         return tuple(curves)
 
     def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
@@ -110,7 +118,7 @@ class Laboratory:
             if not patch:
                 break
             tried += [finding for finding in open_errors if finding.repair and finding.repair.patch]
-            repaired = self.probe(resolve(repaired.experiment.document.patched(patch)))
+            repaired = self.probe(resolve(repaired.experiment.document.patched(patch)), before=repaired)
             known = {finding.code for finding in findings}
             open_errors = tuple(finding for finding in repaired.errors if finding.code not in known)
             findings += open_errors
@@ -121,12 +129,12 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again = self._train(repaired.frozen, "training the repaired arm")
+            again = self._train(repaired.frozen.arm, "training the repaired arm")
             curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves)
 
     def _train(self, arm: Arm, stage: str) -> tuple[Curve, ...]:
-        with _quiet():
+        with _quiet(), undisturbed(arm.model):
             return train(arm, lambda done, total: self.progress(stage, done, total)).curves
 
 

@@ -75,9 +75,11 @@ def run_document(
         raise SpecError(problems)
     with clock.stage("loading TensorFlow"):
         runtime.prepare()
-        from equivcheck.laboratory import Laboratory  # noqa: PLC0415  (behind the wall)
+        from equivcheck.arms.build import Builder  # noqa: PLC0415  (behind the wall)
+        from equivcheck.arms.feature_cache import default_folder  # noqa: PLC0415
+        from equivcheck.laboratory import Laboratory  # noqa: PLC0415
     checks = _chosen(select, ignore)
-    laboratory = Laboratory(checks, cache_dir, progress)
+    laboratory = Laboratory(checks, Builder(experiment, cache_dir or default_folder()), progress)
     with clock.stage("comparing the arms layer by layer"):
         probed = laboratory.probe(experiment)
     trained: tuple[Curve, ...] = ()

@@ -8,17 +8,38 @@ from typing import Any
 
 import keras
 
-from equivcheck.arms.legacy import with_semantics
+from equivcheck.arms.legacy import own_copy
 from equivcheck.arms.user_code import call_user_function
 from equivcheck.errors import InputError
 from equivcheck.spec.model import ArmSpec, Backbone
 
 
-def build_backbone(spec: ArmSpec, *, folder: Path) -> keras.Model:
+class Stock:
+    """Pretrained networks, loaded once however many arms take a copy."""
+
+    def __init__(self) -> None:
+        self._networks: dict[str, keras.Model] = {}
+
+    def network(self, spec: ArmSpec) -> keras.Model:
+        """The network of a file or of keras.applications, not yet cut, for copying only."""
+        backbone = spec.backbone
+        made_by = backbone.model_dump_json(include={"application", "file", "weights"})
+        key = f"{made_by} {backbone.cut is None} {spec.data.image_size} {spec.data.channels} {spec.training.seed}"
+        if key not in self._networks:
+            if backbone.file is not None:
+                self._networks[key] = _from_file(backbone.file)
+            else:
+                keras.utils.set_random_seed(spec.training.seed)  # random weights, where it is built with weights: none
+                self._networks[key] = _from_application(backbone, spec)
+        return self._networks[key]
+
+
+def build_backbone(spec: ArmSpec, stock: Stock, *, folder: Path) -> keras.Model:
     """A backbone of one's own: nothing in it is shared with another arm.
 
     Args:
         spec: The arm.
+        stock: Where pretrained networks are kept.
         folder: Folder of the spec, from which a callable's module is imported.
 
     Returns:
@@ -28,17 +49,18 @@ def build_backbone(spec: ArmSpec, *, folder: Path) -> keras.Model:
         InputError: It cannot be loaded, or has no such layer to cut at.
     """
     backbone = spec.backbone
-    if backbone.file is not None:
-        network = _from_file(backbone.file)
-    elif backbone.application is not None:
-        network = _from_application(backbone, spec)
-    else:
-        assert backbone.callable is not None
-        network = call_user_function(backbone.callable, folder=folder)
-        if not isinstance(network, keras.Model):
-            raise InputError(f"{backbone.callable} returned {type(network).__name__}; expected a keras.Model")
+    if backbone.callable is None:
+        network = stock.network(spec)
+        _check_input(network, spec)
+        return own_copy(_cut(network, backbone.cut), spec.keras_semantics)
+    keras.utils.set_random_seed(spec.training.seed)
+    network = call_user_function(backbone.callable, folder=folder)
+    if not isinstance(network, keras.Model):
+        raise InputError(f"{backbone.callable} returned {type(network).__name__}; expected a keras.Model")
     _check_input(network, spec)
-    return with_semantics(_cut(network, backbone.cut), spec.keras_semantics)
+    cut = _cut(network, backbone.cut)
+    # Not every model of a user's can be copied, and each call gives a new one anyway.
+    return cut if spec.keras_semantics is None else own_copy(cut, spec.keras_semantics)
 
 
 def _from_file(path: Path) -> keras.Model:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Feed, Split
-from equivcheck.arms.backbone import build_backbone
+from equivcheck.arms.backbone import Stock, build_backbone
 from equivcheck.arms.feature_cache import cached_features
 from equivcheck.arms.from_code import arm_from_code
 from equivcheck.arms.head import build_layers, check_head
@@ -41,32 +41,37 @@ class Builder:
     Attributes:
         experiment: The resolved spec.
         cache: Folder of the feature cache, or None.
+        stock: Pretrained networks, loaded once.
+        loaded: Samples of both splits, read once, by what the spec says of them.
     """
 
     experiment: Experiment
     cache: Path | None = None
+    stock: Stock = field(default_factory=Stock)
+    loaded: dict[str, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
         """Folder of the spec."""
         return self.experiment.document.path.absolute().parent
 
-    def arms(self) -> tuple[Arm, Arm]:
-        """The bottleneck arm and the frozen arm, afresh at each call."""
-        # Both arms usually read the same files: read them once.
-        loaded: dict[str, tuple[Samples, Samples]] = {}
-        return self._arm("bottleneck", loaded), self._arm("frozen", loaded)
-
-    def _arm(self, name: ArmName, loaded: dict[str, tuple[Samples, Samples]]) -> Arm:
+    def build(self, name: ArmName) -> Arm:
+        """One arm, afresh at each call."""
         spec = getattr(self.experiment, name)
         if isinstance(spec, CodeArm):
             with self._at(name, "callable"):
                 return arm_from_code(spec.callable, name, folder=self.folder)
         key = spec.data.model_dump_json()
-        if key not in loaded:
-            loaded[key] = self._samples(name, spec)
-        train, validation = loaded[key]
+        if key not in self.loaded:
+            self.loaded[key] = self._samples(name, spec)
+        train, validation = self.loaded[key]
         return self._from_spec(name, spec, train, validation)
+
+    def gives_same(self, name: ArmName, other: Experiment) -> bool:
+        """Whether an arm of another experiment would be the same, so that it need not be built again."""
+        same = bool(getattr(self.experiment, name) == getattr(other, name))
+        # Stored features also depend on the batch size that they were extracted at, which is the frozen arm's.
+        return same and self.extraction_batch_size() == Builder(other).extraction_batch_size()
 
     def _samples(self, name: ArmName, spec: ArmSpec) -> tuple[Samples, Samples]:
         with self._at(name, "data.train"):
@@ -82,9 +87,8 @@ class Builder:
         if training.drop_remainder:
             with self._at(name, "training.drop_remainder"):
                 train_images = _whole_batches(train_images, training.batch_size)
-        keras.utils.set_random_seed(training.seed)
         with self._at(name, "backbone.cut" if spec.backbone.cut is not None else "backbone"):
-            backbone = build_backbone(spec, folder=self.folder)
+            backbone = build_backbone(spec, self.stock, folder=self.folder)
         with self._at(name, "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix="augmentation_")
         keras.utils.set_random_seed(training.seed)
@@ -123,17 +127,17 @@ class Builder:
     def _features(
         self, spec: ArmSpec, extractor: keras.Model, images: npt.NDArray[np.float32], samples: Samples
     ) -> npt.NDArray[Any]:
-        batch_size = self._extraction_batch_size(spec)
+        batch_size = self.extraction_batch_size()
         compute = partial(extractor.predict, images, batch_size=batch_size, verbose=0)
         folder = None if spec.backbone.callable is not None else self.cache
         return cached_features(
             folder, extractor, images, samples.ids[: len(images)], batch_size=batch_size, compute=compute
         )
 
-    def _extraction_batch_size(self, spec: ArmSpec) -> int:
+    def extraction_batch_size(self) -> int:
         """The batch size that the frozen arm trains with: a batch of one runs other kernels than larger ones."""
-        frozen = self.experiment.frozen
-        return (frozen if isinstance(frozen, ArmSpec) else spec).training.batch_size
+        spec = next(spec for spec in (self.experiment.frozen, self.experiment.bottleneck) if isinstance(spec, ArmSpec))
+        return spec.training.batch_size
 
     def _as_trained(self, spec: ArmSpec) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
         backbone = spec.backbone

@@ -54,22 +54,21 @@ class LegacyBatchNormalization(keras.layers.BatchNormalization):
         return {**super().get_config(), "updates_when_frozen": self.updates_when_frozen}
 
 
-def with_semantics(network: keras.Model, version: str | None) -> keras.Model:
-    """The network as an older Keras would have run it.
+def own_copy(network: keras.Model, version: str | None) -> keras.Model:
+    """A copy that shares nothing, as the given Keras would have run it.
 
     Args:
         network: A Functional or Sequential model.
-        version: Such as ``"2.1"``; None or a modern version returns the network itself.
+        version: Such as ``"2.1"``; None for today's Keras.
 
     Returns:
-        A clone with the same names and weights, its BatchNormalization layers replaced.
+        A clone with the same names and weights; for an old version its BatchNormalization layers are replaced.
     """
     numbers = tuple(int(part) for part in (version or "3").split("."))
-    if numbers >= _MODERN_SINCE:
-        return network
+    old = numbers < _MODERN_SINCE
 
     def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if old and isinstance(layer, keras.layers.BatchNormalization):
             return LegacyBatchNormalization.from_config(
                 {**layer.get_config(), "updates_when_frozen": numbers < _UPDATES_KEPT_SINCE}
             )

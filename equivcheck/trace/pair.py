@@ -13,7 +13,6 @@ from equivcheck.arms.arm import Arm
 from equivcheck.diff.affine import AffineMap, fit_affine
 from equivcheck.diff.align import Pair, align
 from equivcheck.diff.distance import distance
-from equivcheck.errors import InconclusiveError
 from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, OrderTrace, Region
 from equivcheck.measured import Distance
 from equivcheck.trace.compare import compare, first_divergence
@@ -21,85 +20,81 @@ from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.inputs import first_kernel_input
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.layers import Seen, watch
-from equivcheck.trace.passes import Passes, passes_of_bottleneck, passes_of_frozen, rows_at
+from equivcheck.trace.observed import PROBES, Observed
+from equivcheck.trace.passes import Passes, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.state import undisturbed
-from equivcheck.trace.step import Step, take_step
 from equivcheck.trace.variables import count_parameters, trace_variables
-from equivcheck.trace.walk import Walk, match, renumbered, walk
-
-#: Samples that go through both arms layer by layer: enough to tell a sample from its batch, few enough to keep every
-#: activation of a deep backbone in memory.
-PROBES = 8
+from equivcheck.trace.walk import Walk, match, renumbered
 
 
-def trace_pair(bottleneck: Arm, frozen: Arm) -> Evidence:
-    """Measures both arms and leaves every variable as it was.
+def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
+    """Measures both arms together and leaves every variable as it was.
 
     Args:
         bottleneck: Head on stored features.
         frozen: Backbone and head in one model.
     """
-    ours, theirs = walk(bottleneck, bottleneck.train), walk(frozen, frozen.train)
-    numbers = match(bottleneck.train, ours, frozen.train, theirs)
-    rows_a, rows_b = _probe_rows(ours, theirs, numbers)
-    steps = {arm.name: _step(arm, walked) for arm, walked in ((bottleneck, ours), (frozen, theirs))}
-    variables = trace_variables(frozen.model, steps["frozen"], {})
-    moved = frozenset(variable.layer for variable in variables if variable.change > 0)
-    with undisturbed(*bottleneck.network, frozen.model):
-        left = passes_of_bottleneck(
-            bottleneck, steps["bottleneck"], rows_at(ours.images, rows_a), ours.x[rows_a], ours.labels_of(rows_a)
-        )
-        right = passes_of_frozen(frozen, steps["frozen"], theirs.x[rows_b], theirs.labels_of(rows_b))
+    numbers = match(bottleneck.arm.train, bottleneck.train, frozen.arm.train, frozen.train)
+    matched = numbers is not None
+    rows_a, rows_b = _probe_rows(bottleneck.train, frozen.train, numbers)
+    moved = frozenset(
+        variable.layer for variable in trace_variables(frozen.arm.model, frozen.step, {}) if variable.change > 0
+    )
+    with undisturbed(*bottleneck.arm.network, frozen.arm.model):
+        left = passes_of_bottleneck(bottleneck, _at(bottleneck.train.images, rows_a), bottleneck.train.x[rows_a])
+        right = passes_of_frozen(frozen, frozen.train.x[rows_b])
         pairs = align(left.layers, right.layers)
-        rows = compare(left, right, pairs, moved, values=numbers is not None)
+        rows = compare(left, right, pairs, moved, values=matched)
     regions = _regions(left, right, pairs)
-    predictions = left.inference[-1].outputs[0]
-    inputs = {
-        "bottleneck": _input(bottleneck, left, rows_at(ours.raw, rows_a)),
-        "frozen": _input(frozen, right, rows_at(theirs.raw, rows_b)),
-    }
-    evidence = {}
-    for arm, walked, passes, probes in ((bottleneck, ours, left, rows_a), (frozen, theirs, right, rows_b)):
-        of_frozen = arm is frozen
-        prefix = "" if of_frozen else f"{arm.model.name}/"
-        found = trace_variables(arm.model, steps[arm.name], regions if of_frozen else {}, prefix)
-        evidence[arm.name] = ArmEvidence(
-            layers=tuple(replace(layer, region=regions[layer.path]) for layer in passes.layers)
-            if of_frozen
-            else passes.layers,
-            variables=found,
-            parameters=count_parameters(arm, found),
-            train=renumbered(walked, numbers, len(ours.x)) if of_frozen and numbers is not None else walked.order,
-            validation=None,
-            input=inputs[arm.name],
-            labels=trace_labels(
-                arm.model,
-                walked.y,
-                probes=walked.labels_of(probes) if numbers is not None else None,
-                predictions=predictions if numbers is not None else None,
-            ),
-            declared_inference=declared_inference(arm.model),
-            class_names=_class_names(arm, walked.order),
-            optimizer=_optimizer(arm),
-        )
-    validation = _validation_orders(bottleneck, frozen)
+    right = replace(right, layers=tuple(replace(layer, region=regions[layer.path]) for layer in right.layers))
+    predictions = left.inference[-1].outputs[0] if matched else None
+    ours = _arm_evidence(bottleneck, left, rows_a, predictions, {}, prefix=f"{bottleneck.arm.model.name}/")
+    theirs = _arm_evidence(frozen, right, rows_b, predictions, regions)
+    if numbers is not None:
+        theirs = replace(theirs, train=renumbered(frozen.train, numbers, len(bottleneck.train.x)))
     return Evidence(
-        bottleneck=replace(evidence["bottleneck"], validation=validation[0]),
-        frozen=replace(evidence["frozen"], validation=validation[1]),
-        matched=numbers is not None,
+        bottleneck=ours,
+        frozen=replace(theirs, validation=_matched_validation(bottleneck, frozen)),
+        matched=matched,
         rows=rows,
         first_divergence=first_divergence(rows),
-        input_map=_input_map(inputs["bottleneck"], inputs["frozen"]) if numbers is not None else None,
-        inference=_last_gap(left.inference, right.inference) if numbers is not None else None,
+        input_map=_input_map(ours.input, theirs.input) if matched else None,
+        inference=_last_gap(left.inference, right.inference) if matched else None,
     )
 
 
-def _step(arm: Arm, walked: Walk) -> Step:
-    step = take_step(arm)
-    # Labels that the loss refuses are a finding (EQ302); anything else that fit raises ends the comparison.
-    if step.failure is not None and trace_labels(arm.model, walked.y, probes=None, predictions=None).failure is None:
-        raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
-    return step
+def _arm_evidence(
+    observed: Observed,
+    passes: Passes,
+    probes: npt.NDArray[np.int64],
+    predictions: npt.NDArray[Any] | None,
+    regions: Mapping[str, Region],
+    prefix: str = "",
+) -> ArmEvidence:
+    arm = observed.arm
+    variables = trace_variables(arm.model, observed.step, regions, prefix)
+    return ArmEvidence(
+        layers=passes.layers,
+        variables=variables,
+        parameters=count_parameters(arm, variables),
+        train=observed.train.order,
+        validation=observed.validation.order if observed.validation else None,
+        input=_input(arm, passes, _at(observed.train.raw, probes)),
+        labels=trace_labels(
+            arm.model,
+            observed.train.y,
+            probes=None if predictions is None else observed.train.labels_of(probes),
+            predictions=predictions,
+        ),
+        declared_inference=declared_inference(arm.model),
+        class_names=_class_names(arm, observed.train.order),
+        optimizer=_optimizer(arm),
+    )
+
+
+def _at(array: npt.NDArray[Any] | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
+    """The rows of an array that may be unknown."""
+    return None if array is None else array[rows]
 
 
 def _probe_rows(
@@ -175,16 +170,16 @@ def _last_gap(a: Sequence[Seen], b: Sequence[Seen]) -> Distance | None:
     return distance(first, second) if first.shape == second.shape else None
 
 
-def _validation_orders(bottleneck: Arm, frozen: Arm) -> tuple[OrderTrace | None, OrderTrace | None]:
-    if bottleneck.validation is None or frozen.validation is None:
-        present = [
-            walk(arm, arm.validation, validation=True).order if arm.validation else None for arm in (bottleneck, frozen)
-        ]
-        return present[0], present[1]
-    ours = walk(bottleneck, bottleneck.validation, validation=True)
-    theirs = walk(frozen, frozen.validation, validation=True)
-    numbers = match(bottleneck.validation, ours, frozen.validation, theirs)
-    return ours.order, theirs.order if numbers is None else renumbered(theirs, numbers, len(ours.x))
+def _matched_validation(bottleneck: Observed, frozen: Observed) -> OrderTrace | None:
+    """The frozen arm's validation order, in the bottleneck arm's sample numbers where the samples can be told."""
+    if bottleneck.arm.validation is None or frozen.arm.validation is None:
+        return frozen.validation.order if frozen.validation else None
+    assert bottleneck.validation is not None
+    assert frozen.validation is not None
+    numbers = match(bottleneck.arm.validation, bottleneck.validation, frozen.arm.validation, frozen.validation)
+    if numbers is None:
+        return frozen.validation.order
+    return renumbered(frozen.validation, numbers, len(bottleneck.validation.x))
 
 
 def _class_names(arm: Arm, order: OrderTrace) -> tuple[str, ...]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import numpy.typing as npt
 
-from equivcheck.arms.arm import Arm
 from equivcheck.evidence import LayerTrace, Region
+from equivcheck.measured import TrainingFlag
 from equivcheck.trace.hooks import layers_by_path
 from equivcheck.trace.layers import Seen, watch
-from equivcheck.trace.step import Step, flag, flags_of
+from equivcheck.trace.observed import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +34,31 @@ class Passes:
     images: npt.NDArray[Any] | None
 
 
-def passes_of_bottleneck(
-    arm: Arm, step: Step, images: npt.NDArray[Any] | None, features: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> Passes:
+def passes_of_bottleneck(observed: Observed, images: npt.NDArray[Any] | None, features: npt.NDArray[Any]) -> Passes:
     """Backbone by ``predict``, head by ``fit`` on the features that were stored.
 
     Args:
-        arm: The bottleneck arm.
-        step: Its training step.
+        observed: The bottleneck arm.
         images: ``(p, height, width, channels)`` probe samples as fed to the backbone; None where unknown.
         features: ``(p, ...)`` their stored features.
-        labels: ``(p, ...)`` their labels, for what ``evaluate`` passes on.
     """
+    arm = observed.arm
     calm: tuple[Seen, ...] = ()
     if arm.extractor is not None and images is not None:
         calm, _ = _predict(arm.extractor, images, prefix=f"{arm.extractor.name}/")
     prefix = f"{arm.model.name}/"
-    head, head_flags = _predict(arm.model, features, prefix=prefix)
+    head, predicted = _predict(arm.model, features, prefix=prefix)
     fitted = _fit(arm.model, features, prefix=prefix)
-    evaluated = _evaluate_flags(arm.model, features, labels)
-    layers = [_layer(seen, "backbone", {}, {}, {seen.path: False}, "") for seen in calm]
-    layers += [_layer(seen, "head", step.flags, evaluated, head_flags, prefix) for seen in fitted]
+    layers = [_layer(seen, "backbone", TrainingFlag(predict=False)) for seen in calm]
+    layers += [_layer(seen, "head", _flag(seen.path.removeprefix(prefix), observed, predicted)) for seen in fitted]
     return Passes((*calm, *head), (*calm, *fitted), tuple(layers), images)
 
 
-def passes_of_frozen(arm: Arm, step: Step, images: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Passes:
-    """Backbone and head by ``predict`` and by ``fit``; arguments as for the other arm."""
-    calm, predicted = _predict(arm.model, images)
-    fitted = _fit(arm.model, images)
-    evaluated = _evaluate_flags(arm.model, images, labels)
-    layers = tuple(_layer(seen, "backbone", step.flags, evaluated, predicted, "") for seen in fitted)
+def passes_of_frozen(observed: Observed, images: npt.NDArray[Any]) -> Passes:
+    """Backbone and head by ``predict`` and by ``fit``; every layer is said to be the backbone's for now."""
+    calm, predicted = _predict(observed.arm.model, images)
+    fitted = _fit(observed.arm.model, images)
+    layers = tuple(_layer(seen, "backbone", _flag(seen.path, observed, predicted)) for seen in fitted)
     return Passes(calm, fitted, layers, images)
 
 
@@ -88,25 +82,12 @@ def _fit(model: keras.Model, x: npt.NDArray[Any], prefix: str = "") -> tuple[See
     return seen
 
 
-def _evaluate_flags(model: keras.Model, x: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> dict[str, bool | None]:
-    if labels is None:
-        return {}
-    with flags_of(model) as flags:
-        try:
-            model.test_step((keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(labels)))
-        except Exception:  # noqa: BLE001  (labels that the loss refuses are judged elsewhere, EQ302)
-            return {}
-    return flags
+def _flag(path: str, observed: Observed, predicted: Mapping[str, bool | None]) -> TrainingFlag:
+    path = path.partition("#")[0]
+    return TrainingFlag(observed.step.flags.get(path), observed.evaluate.get(path), predicted.get(path))
 
 
-def _layer(
-    seen: Seen,
-    region: Region,
-    fit: Mapping[str, bool | None],
-    evaluate: Mapping[str, bool | None],
-    predict: Mapping[str, bool | None],
-    prefix: str,
-) -> LayerTrace:
+def _layer(seen: Seen, region: Region, flag: TrainingFlag) -> LayerTrace:
     layer, behaviour = seen.layer, seen.behaviour
     return LayerTrace(
         path=seen.path,
@@ -115,7 +96,7 @@ def _layer(
         shape=(None, *seen.outputs[0].shape[1:]) if seen.outputs else (),
         weights=tuple(tuple(variable.shape) for variable in layer.weights),
         trainable=bool(layer.trainable),
-        flag=flag(seen.path.removeprefix(prefix), fit, evaluate, predict),
+        flag=flag,
         stochastic=behaviour.stochastic,
         dropped=behaviour.dropped,
         noise=behaviour.noise,
@@ -123,8 +104,3 @@ def _layer(
         batch_gap=behaviour.batch_gap,
         composite=len(layers_by_path(layer)) > 1,
     )
-
-
-def rows_at(array: npt.NDArray[Any] | None, rows: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
-    """The rows of an array that may be unknown."""
-    return None if array is None else np.asarray(array)[np.asarray(rows)]

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from equivcheck.arms.arm import Arm
-from equivcheck.measured import TrainingFlag
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.state import undisturbed
 
@@ -72,9 +71,3 @@ def flags_of(model: keras.Model) -> Iterator[dict[str, bool | None]]:
         yield flags
     # A layer called with both values counts as running in training mode.
     flags |= {path: None if found == {None} else any(found) for path, found in values.items()}
-
-
-def flag(path: str, fit: Mapping[str, Any], evaluate: Mapping[str, Any], predict: Mapping[str, Any]) -> TrainingFlag:
-    """The three values of one layer call."""
-    path = path.partition("#")[0]
-    return TrainingFlag(fit.get(path), evaluate.get(path), predict.get(path))

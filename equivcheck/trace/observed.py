@@ -1,0 +1,67 @@
+"""What can be measured on one arm alone: its iterators, its flags, one real training step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+
+from equivcheck.arms.arm import Arm
+from equivcheck.errors import InconclusiveError
+from equivcheck.trace.labels import trace_labels
+from equivcheck.trace.state import undisturbed
+from equivcheck.trace.step import Step, flags_of, take_step
+from equivcheck.trace.walk import Walk, walk
+
+#: Samples that go through the arms layer by layer: enough to tell a sample from its batch, few enough to keep every
+#: activation of a deep backbone in memory.
+PROBES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One arm and what it does by itself; every variable of it is as it was.
+
+    Attributes:
+        arm: The live arm.
+        train: Two epochs of its training iterator.
+        validation: One pass of its validation iterator, or None.
+        evaluate: The ``training`` value that each layer receives from ``evaluate``.
+        step: One training step.
+    """
+
+    arm: Arm
+    train: Walk
+    validation: Walk | None
+    evaluate: Mapping[str, bool | None]
+    step: Step
+
+
+def observe(arm: Arm) -> Observed:
+    """Measures one arm.
+
+    Raises:
+        InconclusiveError: ``fit`` raises, and not because of labels that the loss refuses (that is a finding).
+    """
+    train = walk(arm, arm.train)
+    # Before the step: this builds loss and metrics on a few samples, which fit would else do by tracing the model once
+    # more.
+    evaluate = _evaluate_flags(arm, train)
+    step = take_step(arm)
+    if step.failure is not None and trace_labels(arm.model, train.y, probes=None, predictions=None).failure is None:
+        raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
+    validation = None if arm.validation is None else walk(arm, arm.validation, validation=True)
+    return Observed(arm, train, validation, evaluate, step)
+
+
+def _evaluate_flags(arm: Arm, train: Walk) -> Mapping[str, bool | None]:
+    """What ``evaluate`` passes on, from the step that it runs."""
+    x = keras.ops.convert_to_tensor(train.x[train.labelled[:PROBES]])
+    y = keras.ops.convert_to_tensor(train.y[:PROBES])
+    try:
+        with undisturbed(arm.model), flags_of(arm.model) as flags:
+            arm.model.test_step((x, y))
+    except Exception:  # noqa: BLE001  (labels that the loss refuses are judged elsewhere, EQ302)
+        return {}
+    return flags
