@@ -57,6 +57,7 @@ def build_backbone(spec: ArmSpec, stock: Stock, *, folder: Path) -> keras.Model:
     network = call_user_function(backbone.callable, folder=folder)
     if not isinstance(network, keras.Model):
         raise InputError(f"{backbone.callable} returned {type(network).__name__}; expected a keras.Model")
+    network = _as_graph(network, made_by=backbone.callable)
     _check_input(network, spec)
     cut = _cut(network, backbone.cut)
     # Not every model of a user's can be copied, and each call gives a new one anyway.
@@ -66,10 +67,11 @@ def build_backbone(spec: ArmSpec, stock: Stock, *, folder: Path) -> keras.Model:
 def _from_file(path: Path) -> keras.Model:
     try:
         # safe_mode refuses Lambda layers, whose code would be unpickled and run.
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        network = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise InputError(f"{path}: cannot be loaded as a Keras model: {reason[0] if reason else error!r}") from error
+    return _as_graph(network, made_by=str(path))
 
 
 def _from_application(backbone: Backbone, spec: ArmSpec) -> keras.Model:
@@ -116,6 +118,15 @@ def _check_input(network: keras.Model, spec: ArmSpec) -> None:
             raise InputError(
                 f"the backbone takes images of shape {shape[1:]}; data.image_size and channels give {wanted}"
             )
+
+
+def _as_graph(network: keras.Model, *, made_by: str) -> keras.Model:
+    """The network as a graph: a Sequential model has no symbolic input of its own until something calls it."""
+    if not (getattr(network, "inputs", None) and getattr(network, "outputs", None)):
+        raise InputError(f"{made_by}: expected a built Functional or Sequential model, not {type(network).__name__}")
+    if isinstance(network, keras.Sequential):
+        return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+    return network
 
 
 def _cut(network: keras.Model, cut: str | int | None) -> keras.Model:
