@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-#: ``source`` makes a difference, ``propagated`` hands one on, ``unaligned`` has no partner in the other arm.
-Role = Literal["equal", "source", "propagated", "unaligned"]
+#: ``source`` makes a difference, ``propagated`` hands one on.
+Role = Literal["equal", "source", "propagated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class LayerRow:
         batch_dependent: A sample's output under ``fit`` depends on its batch mates (frozen arm).
         trainable: The layer's weights are declared trainable (frozen arm).
         moved: One real training step changed a variable of this layer (frozen arm).
-        role: ``source`` makes a difference, ``propagated`` hands one on (as in fit; inference where equal in fit).
+        role: ``source`` makes a difference, ``propagated`` hands one on; as in fit, or inference where equal in fit.
+            None for a layer that was not compared: it is in one arm only, its outputs have other shapes, or the arms'
+            samples could not be matched.
     """
 
     name: str
@@ -64,7 +66,7 @@ class LayerRow:
     batch_dependent: bool
     trainable: bool
     moved: bool
-    role: Role
+    role: Role | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def run_document(
             examination.cleared,
             trial.curves,
             evidence.first_divergence,
+            compared=evidence.matched,
             reason=f"the checks {', '.join(examination.failed)} failed themselves" if examination.failed else None,
         ),
         findings=trial.findings,

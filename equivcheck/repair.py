@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, cast
 
 from equivcheck.findings import ArmName, AsTrained, Patch, SameAs
@@ -56,7 +57,7 @@ def _value(experiment: Experiment, arm: ArmName, key: str) -> Any:
         value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
         if value is _MISSING:
             return _default(getattr(experiment, arm), key)
-    return value
+    return deepcopy(value)
 
 
 def _default(spec: ArmSpec, key: str) -> Any:

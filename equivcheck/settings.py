@@ -75,6 +75,8 @@ def _order(order: OrderTrace) -> str:
     )
     if is_class_sorted(order.labels[0]):
         return f"sorted by class{again}"
+    if order.available is None:
+        return f"as the iterator gives them{again}"
     if np.array_equal(first, np.sort(first)):
         return f"as stored{again}"
     return f"shuffled{again}"

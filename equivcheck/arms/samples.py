@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from equivcheck.arms.user_code import call_user_function
 from equivcheck.errors import InputError
@@ -64,12 +65,12 @@ def load_samples(source: Source, data: Data, *, folder: Path, classes: Sequence[
     assert source.callable is not None
     returned = call_user_function(source.callable, folder=folder)
     try:
-        images, labels = returned
+        images, labels = (np.asarray(array) for array in returned)
     except (TypeError, ValueError):
         raise InputError(
-            f"{source.callable} returned {type(returned).__name__}; expected a pair (images, labels)"
+            f"{source.callable} returned {type(returned).__name__}; expected a pair of arrays (images, labels)"
         ) from None
-    return _from_arrays(np.asarray(images), np.asarray(labels), data, names, origin=source.callable)
+    return _from_arrays(images, labels, data, names, origin=source.callable)
 
 
 def _from_directory(directory: Path, data: Data, classes: Sequence[str] | None) -> Samples:
@@ -113,6 +114,8 @@ def _from_csv(source: Source, data: Data, classes: Sequence[str] | None) -> Samp
     for column in (image, label):
         if column not in table.columns:
             raise InputError(f"{source.csv}: no column {column!r}; it has {', '.join(map(repr, table.columns))}")
+    if table.empty:
+        raise InputError(f"{source.csv}: holds no rows")
     given = [str(value) for value in table[label]]
     paths = [source.csv.parent / str(value) for value in table[image]]
     for line, path in enumerate(paths, start=2):
@@ -143,32 +146,47 @@ def _read_image(path: Path, size: tuple[int, int], channels: int) -> npt.NDArray
     """One image as ``(height, width, channels)``; bilinear, with antialiasing when shrinking, as Pillow does."""
     try:
         with Image.open(path) as image:
-            converted = image.convert("RGB" if channels == 3 else "L")  # noqa: PLR2004
+            converted = _eight_bits(image).convert("RGB" if channels == 3 else "L")  # noqa: PLR2004
             if converted.size != (size[1], size[0]):
                 converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(converted, np.uint8).reshape(*size, channels)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # noqa: BLE001  (decoders of broken images raise whatever they stumble over)
         raise InputError(f"{path}: cannot be read as an image: {error}") from None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Of 16 bits the high byte, as TensorFlow's decoder keeps it; Pillow would clip them to 255, all white."""
+    if image.mode in {"I", "F"}:
+        raise ValueError("its pixels have 32 bits; expected 8 or 16 a channel")
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
 
 
 def _arrays_of_npz(source: Source) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     assert source.npz is not None
     image, label = source.image or "x", source.label or "y"
-    try:
+    with _reading_npz(source.npz):
         # Object arrays are pickles, and unpickling runs code: never allowed.
-        with np.load(source.npz, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{source.npz}: is not an npz archive")
-            for name in (image, label):
-                if name not in archive.files:
-                    raise InputError(f"{source.npz}: no array {name!r}; it has {', '.join(map(repr, archive.files))}")
-            return archive[image], archive[label]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error):
-            raise InputError(
-                f"{source.npz}: holds an object array, which is never unpickled; save plain arrays"
-            ) from None
-        raise InputError(f"{source.npz}: cannot be read as an npz archive: {error}") from None
+        archive = np.load(source.npz, allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise InputError(f"{source.npz}: is a single array, not an npz archive")
+    with archive:
+        for name in (image, label):
+            if name not in archive.files:
+                raise InputError(f"{source.npz}: no array {name!r}; it has {', '.join(map(repr, archive.files))}")
+        with _reading_npz(source.npz):
+            return np.asarray(archive[image]), np.asarray(archive[label])
+
+
+@contextmanager
+def _reading_npz(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  (zip, zlib and NumPy each have their own for a broken file)
+        # NumPy takes any file that it does not know for a pickle; only this message is about what it did find.
+        if "Object arrays" in str(error):
+            raise InputError(f"{path}: holds an object array, which is never unpickled; save plain arrays") from None
+        reason = "it is none" if "pickle" in str(error) else str(error) or type(error).__name__
+        raise InputError(f"{path}: cannot be read as an npz archive: {reason}") from None
 
 
 def _from_arrays(
@@ -182,6 +200,8 @@ def _from_arrays(
         raise InputError(
             f"{origin}: images have shape {images.shape} and type {images.dtype}; expected numbers (n, h, w, c)"
         )
+    if labels.ndim not in {1, 2}:
+        raise InputError(f"{origin}: labels have shape {labels.shape}; expected (n,), (n, 1) or one-hot (n, classes)")
     if len(images) != len(labels) or len(images) == 0:
         raise InputError(f"{origin}: {len(images)} images but {len(labels)} labels")
     if not np.isfinite(images).all():
@@ -191,10 +211,8 @@ def _from_arrays(
         images = np.repeat(images, 3, axis=-1)
     if images.shape[-1] != data.channels:
         raise InputError(f"{origin}: images have {images.shape[-1]} channels; the spec says {data.channels}")
-    if labels.ndim == 2 and labels.shape[1] > 1:  # noqa: PLR2004
-        labels = labels.argmax(axis=1)
     pixels = _resize_all(images, data.image_size)
-    index, names = _index([str(value) for value in labels.reshape(len(labels))], classes, origin)
+    index, names = _index(*_named(labels, classes, origin), origin)
     return Samples(tuple(f"[{row}]" for row in range(len(pixels))), pixels, index, names)
 
 
@@ -207,6 +225,36 @@ def _resize_all(images: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[
             grey = Image.fromarray(image[..., channel].astype(np.float32), mode="F")
             resized[row, ..., channel] = np.asarray(grey.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     return resized
+
+
+def _named(
+    labels: npt.NDArray[Any], classes: Sequence[str] | None, origin: str
+) -> tuple[list[str], Sequence[str] | None]:
+    """Labels of an array as class names; numbers that are no names count the classes in index order."""
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind in "bf":
+        if not np.isfinite(labels).all() or (labels % 1 != 0).any():
+            raise InputError(f"{origin}: labels are neither whole numbers nor names")
+        labels = labels.astype(np.int64)
+    columns = labels.shape[1] if labels.ndim == 2 else 1  # noqa: PLR2004
+    if columns > 1:
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or (np.abs(labels).sum(axis=1) != 1).any():
+            raise InputError(f"{origin}: labels have shape {labels.shape} but are not one-hot")
+        classes = classes or [str(index) for index in range(columns)]
+        if len(classes) != columns:
+            raise InputError(f"{origin}: one-hot labels of {columns} columns; the classes are {', '.join(classes)}")
+        return [classes[index] for index in labels.argmax(axis=1)], classes
+    given = labels.reshape(len(labels))
+    names = [str(value) for value in given]
+    if (
+        classes
+        and given.dtype.kind in "iu"
+        and not set(names) & set(classes)
+        and 0 <= given.min() <= given.max() < len(classes)
+    ):
+        return [classes[index] for index in given], classes
+    return names, classes
 
 
 def _index(
@@ -224,4 +272,6 @@ def _index(
 
 def _natural(given: Sequence[str]) -> Callable[[str], Any]:
     """Numbers sort by value, names by letter: '2' before '10' only where all labels are numbers."""
-    return int if all(name.lstrip("-").isdigit() for name in given) else str
+    numbers = all(re.fullmatch("-?[0-9]+", name) for name in given)
+    # The text decides between '1' and '01', which are two classes.
+    return (lambda name: (int(name), name)) if numbers else str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ def load_user_function(name: str, *, folder: Path) -> Any:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise InputError(f"{name}: no module {module_name!r} in {folder} or on the Python path") from None
             raise UserCodeError(f"{name}: importing {module_name} raised {_described(error)}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserCodeError(f"{name}: importing {module_name} raised {_described(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise InputError(f"{name}: {module_name} has no function {function_name!r}")
+        where = getattr(module, "__file__", None) or module_name
+        raise InputError(f"{name}: {where} has no function {function_name!r}")
     return function
 
 
@@ -48,10 +49,13 @@ def call_user_function(name: str, *arguments: Any, folder: Path) -> Any:
 
 @contextmanager
 def user_code(name: str) -> Iterator[None]:
-    """Turns whatever the user's code raises inside into one error that names the callable."""
+    """Turns whatever the user's code raises inside into one error that names the callable.
+
+    ``sys.exit(0)`` as well, which would else end the run as "equivalent".
+    """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserCodeError(f"{name} raised {_described(error)}") from error
 
 
@@ -60,10 +64,26 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+#: The folder that each module beside a spec came from: the next spec may have a train.py of its own.
+_HOMES: dict[str, Path] = {}
+
+
 @contextmanager
 def _importable_from(folder: Path) -> Iterator[None]:
+    for name in [name for name, home in _HOMES.items() if home != folder]:
+        del _HOMES[name]
+        sys.modules.pop(name, None)
+    before = set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        with suppress(ValueError):  # the user's code may have changed the path itself
+            sys.path.remove(str(folder))
+        _HOMES.update((name, folder) for name in set(sys.modules) - before if _lies_in(folder, name))
+
+
+def _lies_in(folder: Path, module: str) -> bool:
+    """Whether a module is the user's own; libraries installed below the folder are not, nor are we."""
+    file = Path(getattr(sys.modules[module], "__file__", None) or "/")
+    return file.is_relative_to(folder) and "site-packages" not in file.parts and not module.startswith("equivcheck")

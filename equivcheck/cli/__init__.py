@@ -30,11 +30,11 @@ Progress = Callable[[str, int, int], None]
 
 def _codes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Codes or prefixes, repeated or separated by commas; each must be known."""
-    from equivcheck.catalog import all_checks, matches  # noqa: PLC0415
+    from equivcheck.catalog import matches, names  # noqa: PLC0415
 
     patterns = tuple(part.strip().upper() for value in values for part in value.split(","))
     for pattern in patterns:
-        if not pattern or not any(matches(check.code, (pattern,)) for check in all_checks()):
+        if not pattern or not any(matches(code, (pattern,)) for code in names()):
             raise click.BadParameter(f"no check has a code that starts with {pattern!r}; see equivcheck checks")
     return patterns
 
@@ -133,16 +133,16 @@ def validate(specs: tuple[Path, ...], **_: Any) -> int:
 @verbose_option
 def explain(code: str, **_: Any) -> None:
     """Shows the page of one check, by code or name."""
-    from equivcheck.catalog import all_checks  # noqa: PLC0415
+    from equivcheck.catalog import check_of, names  # noqa: PLC0415
 
-    checks = {word: check for check in all_checks() for word in (check.code.lower(), check.name)}
-    check = checks.get(code.lower())
-    if check is None:
+    words = {word.lower(): code for code, name in names().items() for word in (code, name)}
+    if code.lower() not in words:
         import difflib  # noqa: PLC0415
 
-        near = difflib.get_close_matches(code.lower(), checks, n=1)
-        hint = f'; did you mean "{checks[near[0]].code} {checks[near[0]].name}"?' if near else ""
+        near = difflib.get_close_matches(code.lower(), words, n=1)
+        hint = f'; did you mean "{words[near[0]]} {names()[words[near[0]]]}"?' if near else ""
         raise InputError(f"no check {code!r}{hint} (equivcheck checks lists all)")
+    check = check_of(words[code.lower()])
     text = page(check)
     if sys.stdout.isatty():
         from rich.console import Console  # noqa: PLC0415

@@ -11,6 +11,9 @@ SIDE = 16
 #: Correlation of two thumbnails above which they show the same sample. Preprocessing modes are affine per channel, and
 #: the mean of the channels stays affine up to the 2 % by which torch's three standard deviations differ.
 SAME = 0.999
+#: Contrast, relative to brightness, below which a picture is flat: float32 rounds to 1e-7, and a single cell of 256
+#: that is one grey level of 255 brighter makes 2e-4.
+CONTRAST = 1e-5
 
 
 def thumbnails(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -20,18 +23,26 @@ def thumbnails(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         images: ``(n, height, width, channels)``.
 
     Returns:
-        ``(n, 256)``: the mean over channels, averaged down to at most 16 x 16, each with mean 0 and norm 1.
+        ``(n, 256)``: the mean over channels, averaged down to at most 16 x 16, each with mean 0 and norm 1, or all 0
+        where there is no contrast.
     """
     grey = np.asarray(images, np.float32).mean(axis=-1)
-    for axis in (1, 2):
-        edges = np.linspace(0, grey.shape[axis], min(SIDE, grey.shape[axis]) + 1).astype(int)
-        widths = np.diff(edges).reshape([-1 if a == axis else 1 for a in range(3)])
-        grey = np.add.reduceat(grey, edges[:-1], axis=axis) / widths
-    flat = grey.reshape(len(grey), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
+    grey = _averaging(grey.shape[1]) @ grey @ _averaging(grey.shape[2]).T
+    whole = grey.reshape(len(grey), -1)
+    flat = whole - whole.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(flat, axis=1, keepdims=True)
-    unit: npt.NDArray[np.float32] = np.divide(flat, norms, out=np.zeros_like(flat), where=norms > 0)
+    # What is left of a picture without contrast is rounding, in which any two would look alike or not by chance.
+    visible = norms > CONTRAST * np.linalg.norm(whole, axis=1, keepdims=True)
+    unit: npt.NDArray[np.float32] = np.divide(flat, norms, out=np.zeros_like(flat), where=visible)
     return unit
+
+
+def _averaging(size: int) -> npt.NDArray[np.float32]:
+    """``(16, size)``: averages a line of pixels down; what an edge cuts is shared out, so size matters little."""
+    edges = np.linspace(0, size, min(SIDE, size) + 1)
+    pixel = np.arange(size)
+    shared = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return (shared.clip(0) / np.diff(edges)[:, None]).astype(np.float32)
 
 
 def match_images(reference: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -43,6 +43,7 @@ def summarise(
     curves: Sequence[Curve],
     first_divergence: FirstDivergence,
     *,
+    compared: bool = True,
     reason: str | None = None,
 ) -> str:
     """The answer in three to seven plain sentences.
@@ -54,6 +55,7 @@ def summarise(
         cleared: Differences that proved harmless.
         curves: The curves that were trained, if any.
         first_divergence: First layers that differ on identical batches.
+        compared: Whether the two arms' samples could be matched, so that layers were compared at all.
         reason: Why nothing can be concluded, as a clause; for an inconclusive verdict.
 
     Returns:
@@ -68,14 +70,14 @@ def summarise(
             sentences = [
                 *_parting(name, gaps),
                 _causes(errors, metric),
-                _layers(first_divergence),
+                _layers(first_divergence, compared=compared),
                 *_harmless(cleared),
                 *_what_first(errors, curves),
             ]
         case "equivalent":
             sentences = [
                 _agreement(name, gaps),
-                _layers(first_divergence),
+                _layers(first_divergence, compared=compared),
                 *_harmless(cleared),
                 _nothing_to_repair(findings),
             ]
@@ -145,7 +147,9 @@ def _cause(finding: Finding, metric: str) -> str:
     return f"{first_sentence(finding.title)} ({': '.join(facts)})"
 
 
-def _layers(first: FirstDivergence) -> str:
+def _layers(first: FirstDivergence, *, compared: bool) -> str:
+    if not compared:
+        return "The samples of the two arms could not be matched, so no layer was compared."
     if first.inference is None and first.training is None:
         return "Fed identical batches, no layer was found to differ, in inference or as fit runs it."
     if first.inference is None:

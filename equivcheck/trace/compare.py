@@ -37,13 +37,15 @@ def compare(
             layer = a or b
             assert layer is not None
             if not layer.composite:
-                rows.append(_row(a, b, None, None, "unaligned", moved))
+                rows.append(_row(a, b, None, None, None, moved))
             continue
         inference = training = None
-        role: Role = "equal"
+        role: Role | None = None
         if values:
             inference = _gap(calm[0].get(a.path), calm[1].get(b.path))
             training = _gap(fitted[0].get(a.path), fitted[1].get(b.path))
+            if training is not None or inference is not None:
+                role = "equal"
             if differs(training):
                 role = _role(fitted[0][a.path], fitted[1][b.path])
             elif differs(inference):
@@ -83,7 +85,7 @@ def _row(
     b: LayerTrace | None,
     inference: Distance | None,
     training: Distance | None,
-    role: Role,
+    role: Role | None,
     moved: frozenset[str],
 ) -> LayerRow:
     layer = b or a

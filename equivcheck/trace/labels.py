@@ -23,6 +23,7 @@ def trace_labels(
     model: keras.Model,
     labels: npt.NDArray[Any],
     *,
+    outputs: int,
     probes: npt.NDArray[Any] | None,
     predictions: npt.NDArray[Any] | None,
 ) -> LabelTrace:
@@ -31,10 +32,10 @@ def trace_labels(
     Args:
         model: The compiled model.
         labels: ``(n, ...)`` as its iterator yielded them.
+        outputs: Units of the model's last layer.
         probes: ``(p, ...)`` labels of the probe samples that both arms share.
         predictions: ``(p, outputs)`` one set of predictions for those samples, the same for both arms.
     """
-    outputs = int(model.output_shape[-1]) if isinstance(model.output_shape, tuple) else 1
     index = class_index(labels, outputs)
     failure, preferred = None, {}
     per_sample = None
@@ -55,6 +56,15 @@ def trace_labels(
         preferred=preferred,
         per_sample=per_sample,
     )
+
+
+def count_outputs(model: keras.Model, x: npt.NDArray[Any]) -> int:
+    """Units of a model's last layer; a model that declares no shape is run on one sample, which also builds it."""
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple):
+        with undisturbed(model):
+            shape = keras.tree.flatten(model.predict_step((keras.ops.convert_to_tensor(x[:1]),)))[0].shape
+    return int(shape[-1])
 
 
 def encoding_of(labels: npt.NDArray[Any], outputs: int) -> Encoding:

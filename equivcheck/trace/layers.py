@@ -75,6 +75,7 @@ def watch(
     """
     seen: list[Seen] = []
     watching = True
+    known: dict[int, tuple[Any, npt.NDArray[Any]]] = {}
 
     def handler(call: LayerCall) -> Any:
         nonlocal watching
@@ -90,7 +91,8 @@ def watch(
                 found = _behaviour(call, outputs, before)
             finally:
                 watching = True
-        seen.append(Seen(prefix + call.path, call.layer, arrays_of(call.args), arrays_of(outputs), call, found))
+        inputs = _shared(call.args, known)
+        seen.append(Seen(prefix + call.path, call.layer, inputs, _shared(outputs, known), call, found))
         return outputs
 
     with hooked(model, handler):
@@ -110,6 +112,14 @@ def rerun(call: LayerCall, inputs: Arrays) -> Arrays:
 def arrays_of(tensors: Any) -> Arrays:
     """All tensors of a nested structure as NumPy arrays, in order."""
     return tuple(keras.ops.convert_to_numpy(leaf) for leaf in keras.tree.flatten(tensors) if _is_tensor(leaf))
+
+
+def _shared(tensors: Any, known: dict[int, tuple[Any, npt.NDArray[Any]]]) -> Arrays:
+    """As ``arrays_of``, each tensor once: one layer's output is the next one's input, and deep networks are large."""
+    for leaf in keras.tree.flatten(tensors):
+        if _is_tensor(leaf) and id(leaf) not in known:
+            known[id(leaf)] = leaf, keras.ops.convert_to_numpy(leaf)  # the tensor too, so that its id stays taken
+    return tuple(known[id(leaf)][1] for leaf in keras.tree.flatten(tensors) if _is_tensor(leaf))
 
 
 def largest_gap(reference: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]) -> float:

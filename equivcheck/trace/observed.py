@@ -49,10 +49,16 @@ def observe(arm: Arm) -> Observed:
     # more.
     evaluate = _evaluate_flags(arm, train)
     step = take_step(arm)
-    if step.failure is not None and trace_labels(arm.model, train.y, probes=None, predictions=None).failure is None:
+    if step.failure is not None and not _refused(arm, train):
         raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
     validation = None if arm.validation is None else walk(arm, arm.validation, validation=True)
     return Observed(arm, train, validation, evaluate, step)
+
+
+def _refused(arm: Arm, train: Walk) -> bool:
+    """Whether the loss raises on these labels."""
+    asked = trace_labels(arm.model, train.y, outputs=train.outputs, probes=None, predictions=None)
+    return asked.failure is not None
 
 
 def _evaluate_flags(arm: Arm, train: Walk) -> Mapping[str, bool | None]:

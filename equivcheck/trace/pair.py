@@ -83,6 +83,7 @@ def _arm_evidence(
         labels=trace_labels(
             arm.model,
             observed.train.y,
+            outputs=observed.train.outputs,
             probes=None if predictions is None else observed.train.labels_of(probes),
             predictions=predictions,
         ),

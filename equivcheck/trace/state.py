@@ -21,10 +21,11 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 def undisturbed(*models: keras.Model) -> Iterator[None]:
     """Restores every variable of the models on leaving, also after an exception.
 
-    Optimizers are built first, because a slot that does not exist yet could not be restored.
+    Optimizers are built first, because a slot that does not exist yet could not be restored; but not before their
+    model is, whose variables they would not know.
     """
     for model in models:
-        if getattr(model, "optimizer", None) is not None and not model.optimizer.built:
+        if getattr(model, "optimizer", None) is not None and not model.optimizer.built and _is_built(model):
             model.optimizer.build(model.trainable_variables)
     kept = [(variable, np.array(variable)) for model in models for variable in variables_of(model)]
     try:
@@ -32,3 +33,7 @@ def undisturbed(*models: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in kept:
             variable.assign(value)
+
+
+def _is_built(model: keras.Model) -> bool:
+    return all(layer.built for layer in model._flatten_layers())  # noqa: SLF001  (a model's own flag may run ahead)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm, Split
 from equivcheck.diff.identity import match_ids, match_images
 from equivcheck.evidence import OrderTrace
-from equivcheck.trace.labels import class_index
+from equivcheck.trace.labels import class_index, count_outputs
 from equivcheck.trace.order import Batch, number_samples, record
 
 
@@ -27,6 +27,7 @@ class Walk:
         labelled: Rows of the split that ``y`` belongs to.
         images: ``(n, height, width, channels)`` as fed to the backbone, by row; None where unknown.
         raw: ``(n, height, width, channels)`` pixels in [0, 255], by row; None where unknown.
+        outputs: Units of the model's last layer.
     """
 
     order: OrderTrace
@@ -35,6 +36,7 @@ class Walk:
     labelled: npt.NDArray[np.int64]
     images: npt.NDArray[Any] | None
     raw: npt.NDArray[Any] | None
+    outputs: int
 
     def labels_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
         """``y`` of these rows, as yielded; None where one of them never came."""
@@ -50,7 +52,7 @@ def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:
     numbers = number_samples(known, passes)
     x = known if known is not None else _rows(passes[0], numbers[0])
     images = split.images if split.images is not None else x if arm.extractor is None and x.ndim == 4 else None  # noqa: PLR2004
-    outputs = arm.model.output_shape[-1] if isinstance(arm.model.output_shape, tuple) else 1
+    outputs = count_outputs(arm.model, x)
     y = np.concatenate([batch.labels for batch in passes[0]])
     order = OrderTrace(
         samples=tuple(numbers),
@@ -59,7 +61,7 @@ def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:
         available=len(split.samples) if split.samples is not None else len(x) if known is not None else None,
     )
     raw = split.samples.pixels if split.samples is not None else None
-    return Walk(order, x, y, numbers[0], images, raw)
+    return Walk(order, x, y, numbers[0], images, raw, outputs)
 
 
 def _rows(batches: Sequence[Batch], numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

@@ -24,7 +24,7 @@ def test_layers_have_a_row_each_and_flat_columns(report):
 def test_layers_of_one_arm_have_no_distance(report):
     from dataclasses import replace
 
-    lonely = replace(report.layers[0], frozen=None, inference=None, training=None, role="unaligned")
+    lonely = replace(report.layers[0], frozen=None, inference=None, training=None, role=None)
     frame = replace(report, layers=(lonely,)).to_frame("layers")
     assert frame.loc[0, ["inference_max_abs", "training_cosine"]].isna().all()
 

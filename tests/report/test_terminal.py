@@ -95,7 +95,7 @@ def test_run_of_one_layer_is_shown_not_folded(report):
 
 
 def test_layer_of_one_arm_only_says_so(report):
-    lonely = replace(report.layers[0], bottleneck=None, inference=None, training=None, role="unaligned")
+    lonely = replace(report.layers[0], bottleneck=None, inference=None, training=None, role=None)
     assert "only in the frozen arm" in words(render(replace(report, layers=(lonely,))))
 
 

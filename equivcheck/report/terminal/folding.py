@@ -60,6 +60,6 @@ def _run(run: Sequence[LayerRow]) -> Iterator[LayerRow | Folded]:
         # A line is a line: the layer itself says more than "1 layer equal".
         yield run[0]
     elif run:
-        roles = Counter(layer.role for layer in run)
+        roles = Counter(layer.role or "not compared" for layer in run)
         words = [counted(n, role) if role == "source" else f"{n} {role}" for role, n in roles.most_common()]
-        yield Folded(len(run), ", ".join(words) if len(words) > 1 else run[0].role)
+        yield Folded(len(run), ", ".join(words) if len(words) > 1 else next(iter(roles)))

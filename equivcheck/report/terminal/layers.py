@@ -25,6 +25,10 @@ _LEGEND = (
     "divided by the bottleneck's largest activation; fit rel: rel as fit runs the layers; flag: the training= that the "
     "layer received in fit. A source makes a difference, propagated layers hand it on."
 )
+_NOT_COMPARED = (
+    "The samples of the two arms could not be matched, so no layer was compared. A bottleneck arm from your own code "
+    "can name the images behind its features: see images in equivcheck.arms.protocol."
+)
 
 
 def layers(page: Page, report: Report, *, everything: bool) -> None:
@@ -32,7 +36,8 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
     if not report.layers:
         return
     page.heading(f"Where the arms part, layer by layer ({len(report.layers)} layers)")
-    page.paragraph(_LEGEND, "dim")
+    compared = any(row.inference or row.training for row in report.layers)
+    page.paragraph(_LEGEND if compared else _NOT_COMPARED, "dim")
     page.blank()
     wide = page.width >= _WIDE
     names = ("layer", "kind") if wide else ("layer",)
@@ -64,9 +69,11 @@ def _cells(page: Page, row: LayerRow, report: Report) -> list[Text]:
 
 
 def _role(row: LayerRow) -> str:
-    if row.role != "unaligned":
+    if row.role is not None:
         return row.role
-    return "only in the frozen arm" if row.bottleneck is None else "only in the bottleneck arm"
+    if row.bottleneck is None:
+        return "only in the frozen arm"
+    return "only in the bottleneck arm" if row.frozen is None else "not compared"
 
 
 def _notes(row: LayerRow, report: Report) -> list[str]:
@@ -84,4 +91,4 @@ def _notes(row: LayerRow, report: Report) -> list[str]:
 
 
 def _style(row: LayerRow) -> str:
-    return {"source": "bold red", "equal": "dim"}.get(row.role, "")
+    return {"source": "bold red", "equal": "dim"}.get(row.role or "", "")

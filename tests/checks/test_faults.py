@@ -1,0 +1,120 @@
+"""Every check on a clean spec, on that spec broken, and on the broken one repaired: its own fault is its test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from equivcheck.catalog import all_checks
+from equivcheck.spec import load, resolve
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
+
+DOCUMENT = load(Path(__file__).parents[2] / "fixtures" / "clean" / "spec.yaml").patched({"training.epochs": 1})
+CHECKS = {check.code: check for check in all_checks()}
+
+#: Judged as a warning: both arms share the defect, so they still train alike.
+WARNING = "EQ202"
+
+
+@pytest.fixture(scope="module")
+def laboratory(tensorflow, tmp_path_factory):
+    from equivcheck.arms.build import Builder
+    from equivcheck.laboratory import Laboratory
+
+    builder = Builder(resolve(DOCUMENT), tmp_path_factory.mktemp("cache"))
+    return Laboratory(all_checks(), builder, lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def probe(laboratory):
+    """Measures the clean spec with patches applied, the same patches once."""
+    unbroken = laboratory.probe(resolve(DOCUMENT))
+    probed = {json.dumps([]): unbroken}
+
+    def measure(*patches):
+        key = json.dumps([patch for patch in patches if patch])
+        if key not in probed:
+            document = DOCUMENT
+            for patch in patches:
+                document = document.patched(patch)
+            probed[key] = laboratory.probe(resolve(document), before=unbroken)
+        return probed[key]
+
+    return measure
+
+
+@pytest.fixture(scope="module", params=CHECKS)
+def check(request):
+    return CHECKS[request.param]
+
+
+@pytest.fixture(scope="module")
+def clean(probe, check):
+    return probe(check.fault.start)
+
+
+@pytest.fixture(scope="module")
+def faulty(probe, check):
+    return probe(check.fault.start, check.fault.patch)
+
+
+@pytest.fixture(scope="module")
+def trial(laboratory, faulty):
+    return laboratory.try_repairs(faulty, ())
+
+
+def codes(findings):
+    return {finding.code for finding in findings}
+
+
+def test_a_clean_pipeline_is_silent(clean):
+    assert clean.examination.findings == ()
+    assert clean.examination.failed == ()
+
+
+def test_the_fault_fires_exactly_its_check(check, faulty):
+    assert faulty.examination.failed == ()
+    if check.code == WARNING:
+        assert codes(faulty.examination.findings) == {WARNING}
+        assert faulty.errors == ()
+    else:
+        assert codes(faulty.errors) == {check.code, *check.fault.also}
+
+
+def test_the_repair_silences_it_and_uncovers_nothing(check, faulty, trial, laboratory):
+    """The pipeline tries errors by itself; a warning's patch is applied here."""
+    if check.code == WARNING:
+        (finding,) = trial.findings
+        assert finding.verified is None
+        repaired = faulty.experiment.document.patched(finding.repair.patch)
+        assert laboratory.probe(resolve(repaired)).examination.findings == ()
+        return
+    errors = [finding for finding in trial.findings if finding.severity == "error"]
+    assert codes(errors) == codes(faulty.errors)
+    assert all(finding.verified is True for finding in errors)
+
+
+def test_the_finding_says_what_where_and_what_to_do(check, faulty, tmp_path):
+    (finding,) = (found for found in faulty.examination.findings if found.code == check.code)
+    assert (finding.name, finding.title) == (check.name, check.title)
+    assert finding.message.endswith(".")
+    assert finding.measured
+    assert finding.repair.text == check.advice
+    # The fault as a person would have written it: a file with a line for each key.
+    written = tmp_path / "spec.yaml"
+    written.write_text(json.dumps(faulty.experiment.document.data, indent=2), encoding="utf-8")
+    experiment = resolve(load(written))
+    line = experiment.locate(finding.arm, finding.key).line
+    assert line in {experiment.document.places[key].line for key in {**check.fault.start, **check.fault.patch}}
+
+
+def test_a_finding_is_plain_data(check, faulty):
+    """It goes into JSON, so no live object and no NumPy scalar may hide in it."""
+    from equivcheck.report.json_values import to_json
+
+    for finding in faulty.examination.findings:
+        json.dumps(to_json(finding), allow_nan=False)
+        assert all(type(value).__module__ == "builtins" for value in finding.measured.values()), finding.measured

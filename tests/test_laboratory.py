@@ -1,0 +1,139 @@
+"""Building, measuring, training and repairing, on a spec that is measured in a second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from equivcheck.catalog import all_checks
+from equivcheck.spec import resolve
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
+
+
+@pytest.fixture(scope="module")
+def laboratory(tiny):
+    from equivcheck.arms.build import Builder
+    from equivcheck.laboratory import Laboratory
+
+    return Laboratory(all_checks(), Builder(resolve(tiny)), lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def clean(laboratory, tiny):
+    return laboratory.probe(resolve(tiny))
+
+
+@pytest.fixture(scope="module")
+def dropping(laboratory, tiny, clean):
+    """A clean spec cut behind the backbone's dropout."""
+    return laboratory.probe(resolve(tiny.patched({"backbone.cut": "dropout"})), before=clean)
+
+
+def codes(findings):
+    return [finding.code for finding in findings]
+
+
+def test_an_arm_that_did_not_change_is_taken_over(laboratory, tiny, clean):
+    """It was left as it was found, so measuring it again would tell the same."""
+    again = laboratory.probe(resolve(tiny.patched({"frozen.backbone.call": "flat"})), before=clean)
+    assert again.bottleneck is clean.bottleneck
+    assert again.frozen is not clean.frozen
+    assert again.errors == ()
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"backbone.cut": "dropout"},
+        {"bottleneck.training": {"seed": 1}},
+        # Features are extracted at the frozen arm's batch size.
+        {"frozen.training": {"batch_size": 5}},
+    ],
+)
+def test_an_arm_that_changed_is_built_afresh(laboratory, tiny, clean, patch):
+    again = laboratory.probe(resolve(tiny.patched(patch)), before=clean)
+    assert again.bottleneck is not clean.bottleneck
+
+
+def test_a_taken_over_arm_gives_the_same_evidence(laboratory, tiny, clean, dropping):
+    """Probing on a used arm and on a new one: the same findings, to the last digit."""
+    patch = {"backbone.cut": "dropout", "frozen.training": {"shuffle": False}}
+    used = laboratory.probe(resolve(tiny.patched(patch)), before=dropping)
+    fresh = laboratory.probe(resolve(tiny.patched(patch)))
+    assert used.bottleneck is dropping.bottleneck
+    assert used.examination == fresh.examination
+    assert used.evidence.rows == fresh.evidence.rows
+
+
+def test_training_leaves_the_arms_as_they_were(laboratory, dropping):
+    """So an arm can be trained again, as the repaired pair's bottleneck arm is; dropout draws the same."""
+    assert laboratory.train(dropping) == laboratory.train(dropping)
+
+
+def test_nothing_to_repair_trains_nothing(laboratory, clean):
+    trial = laboratory.try_repairs(clean, ())
+    assert (trial.findings, trial.curves) == (clean.examination.findings, ())
+
+
+def test_the_repaired_arm_is_trained_where_the_others_were(laboratory, dropping):
+    curves = laboratory.train(dropping)
+    trial = laboratory.try_repairs(dropping, curves)
+    assert codes(trial.findings) == ["EQ401"]
+    assert trial.findings[0].verified is True
+    trained = {(curve.arm, curve.metric): curve.values for curve in trial.curves}
+    assert trained["bottleneck", "loss"] == trained["repaired", "loss"] != trained["frozen", "loss"]
+
+
+def test_a_cause_that_a_repair_uncovers_is_added_and_repaired_too(laboratory, tiny, clean):
+    """Behind the dropped tail lies an order that nobody could compare before."""
+    patch = {"frozen.training": {"drop_remainder": True, "shuffle": False}}
+    probed = laboratory.probe(resolve(tiny.patched(patch)), before=clean)
+    assert codes(probed.errors) == ["EQ102"]
+    trial = laboratory.try_repairs(probed, ())
+    assert {finding.code: finding.verified for finding in trial.findings} == {"EQ102": True, "EQ103": True}
+    assert all(finding.location is not None for finding in trial.findings)
+
+
+def test_a_repair_that_does_not_help_is_said_not_to(laboratory, dropping):
+    """Nothing is called a repair on the strength of its wording."""
+    (finding,) = dropping.errors
+    useless = replace(finding, repair=replace(finding.repair, patch={"frozen.training.epochs": 3}))
+    probed = replace(dropping, examination=replace(dropping.examination, findings=(useless,)))
+    trial = laboratory.try_repairs(probed, laboratory.train(dropping))
+    assert [finding.verified for finding in trial.findings] == [False]
+    assert "repaired" not in {curve.arm for curve in trial.curves}
+
+
+def test_a_finding_without_a_patch_stays_untried(laboratory, dropping):
+    (finding,) = dropping.errors
+    bare = replace(finding, repair=replace(finding.repair, patch=None))
+    probed = replace(dropping, examination=replace(dropping.examination, findings=(bare,)))
+    assert laboratory.try_repairs(probed, ()).findings == (bare,)
+
+
+def test_an_arm_whose_loss_refuses_its_labels_has_no_curves(laboratory, tiny, clean):
+    """fit raises there; that is a finding, and the other arm trains all the same."""
+    patch = {"frozen.training": {"loss": "categorical_crossentropy"}}
+    probed = laboratory.probe(resolve(tiny.patched(patch)), before=clean)
+    assert codes(probed.errors) == ["EQ302"]
+    assert {curve.arm for curve in laboratory.train(probed)} == {"bottleneck"}
+
+
+def test_a_check_that_fails_makes_the_verdict_inconclusive(tiny, monkeypatch):
+    """One broken check hides nothing that the others found, and nobody is told that all is well."""
+    from equivcheck import pipeline
+
+    class Broken:
+        code, name, requires = "EQ888", "broken-check", ()
+
+        def examine(self, evidence):
+            raise RuntimeError("boom")
+
+    monkeypatch.setattr(pipeline, "all_checks", lambda: (*all_checks(), Broken()))
+    report = pipeline.run_document(tiny, cache_dir=tiny.folder, curves=False)
+    assert (report.verdict, report.exit_code) == ("inconclusive", 3)
+    assert "EQ888" in report.summary
+    (skipped,) = (skipped for skipped in report.skipped if skipped.code == "EQ888")
+    assert skipped.reason == "the check itself failed: RuntimeError: boom"

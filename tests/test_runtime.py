@@ -1,0 +1,73 @@
+"""TensorFlow is brought up once, quiet and deterministic."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from equivcheck import __version__
+from equivcheck.runtime import machine, prepare, versions
+
+#: Fails to import, after its library has complained on the file descriptor of stderr.
+BROKEN = "import os; os.write(2, b'libcudart is too old\\n'); raise ImportError('no TensorFlow here')\n"
+
+
+def test_versions_of_what_a_result_depends_on():
+    found = versions()
+    assert set(found) == {"python", "equivcheck", "tensorflow", "keras", "numpy"}
+    assert found["equivcheck"] == __version__
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_a_source_tree_that_is_not_installed_has_no_version(monkeypatch):
+    from equivcheck import runtime
+
+    def unknown(package):
+        raise runtime.PackageNotFoundError(package)
+
+    monkeypatch.setattr(runtime, "version", unknown)
+    assert versions()["keras"] == "unknown"
+
+
+def test_the_machine(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert machine()["onednn"] == "default"
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert machine()["onednn"] == "0"
+    assert machine()["cores"] == os.cpu_count()
+
+
+def test_what_the_library_said_is_shown_where_it_cannot_be_loaded(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(BROKEN, encoding="utf-8")
+    program = (
+        "from equivcheck import runtime\ntry:\n    runtime.prepare()\nexcept ImportError as error:\n    print(error)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "no TensorFlow here\n"
+    assert result.stderr == "libcudart is too old\n"
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_comes_up_deterministic(tensorflow):
+    prepare()  # a second time is nothing
+    with pytest.raises(RuntimeError, match="[Dd]eterminis"):
+        tensorflow.random.normal((2,))
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_comes_up_without_a_word(tmp_path):
+    """In a process of its own; a log level that the user has set stays."""
+    program = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'\nfrom equivcheck import runtime; runtime.prepare()\n"
+    program += "assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '2'"
+    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("", "")
