@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 from equivcheck import checks
-from equivcheck.catalog import all_checks, matches
+from equivcheck.catalog import all_checks, check_of, matches, names
 from equivcheck.check import Check, Fault
 
 MODULES = [module.name for module in pkgutil.iter_modules(checks.__path__)]
@@ -121,3 +121,12 @@ def test_requirements_have_no_cycle():
 )
 def test_codes_match_by_prefix(patterns, expected):
     assert matches("EQ401", patterns) is expected
+
+
+def test_names_are_read_off_the_files():
+    assert list(names().items()) == [(check.code, check.name) for check in CHECKS]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_one_check_is_found_alone(check):
+    assert type(check_of(check.code)) is type(check)

@@ -149,9 +149,30 @@ def test_the_readme_opens_with_one_sentence_and_then_the_two_commands():
     assert re.fullmatch(r"[^.]+\.", sentence), "one sentence"
 
 
-MODULES = [
-    path.relative_to(ROOT / "equivcheck").as_posix()
-    for path in sorted((ROOT / "equivcheck").rglob("*.py"))
-    if path.name != "__init__.py" and path.parent.name != "checks"
-]
-FOLDERS = sorted({f"{path.parent.relative_to(ROOT / 'equivcheck').as_posix()}/" for path in files() if _in_package(path)}) if False else []
+def listed_modules():
+    """The paths of the tree that ARCHITECTURE.md draws, two spaces a level, and what it says of each."""
+    tree = re.search(r"```text\nequivcheck/\n(.*?)```", text("equivcheck/ARCHITECTURE.md"), re.DOTALL)[1]
+    above, found = {}, {}
+    for line in tree.splitlines():
+        indent, name, what = re.fullmatch(r"( +)(\S+) +(\S.*)", line).groups()
+        depth = len(indent) // 2
+        above[depth] = name
+        found["".join(above[level] for level in range(1, depth + 1))] = what
+    return found
+
+
+def test_the_architecture_lists_every_module_and_no_other():
+    """Checks are listed by the catalogue; what a folder's ``__init__.py`` does is said at the folder."""
+    package = ROOT / "equivcheck"
+    modules = {path.relative_to(package) for path in files() if path.is_relative_to(package) and path.suffix == ".py"}
+    modules = {path for path in modules if path.name != "__init__.py" and path.parent.name != "checks"}
+    folders = {
+        f"{path.relative_to(package).as_posix()}/" for path in package.rglob("*") if (path / "__init__.py").exists()
+    }
+    data = {"py.typed", "spec/template.yaml", "spec/spec.schema.json", "report/report.schema.json"}
+    assert set(listed_modules()) - data == {path.as_posix() for path in modules} | folders | {"__init__.py"}
+
+
+def test_the_architecture_names_every_import_contract():
+    contracts = {contract["id"] for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+    assert {name for name in contracts if f"`{name}`" not in text("equivcheck/ARCHITECTURE.md")} == set()

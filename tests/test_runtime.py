@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from equivcheck import __version__
-from equivcheck.runtime import machine, prepare, versions
+from equivcheck.runtime import machine, versions
 
 #: Fails to import, after its library has complained on the file descriptor of stderr.
 BROKEN = "import os; os.write(2, b'libcudart is too old\\n'); raise ImportError('no TensorFlow here')\n"
@@ -57,17 +57,22 @@ def test_what_the_library_said_is_shown_where_it_cannot_be_loaded(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_comes_up_deterministic(tensorflow):
-    prepare()  # a second time is nothing
-    with pytest.raises(RuntimeError, match="[Dd]eterminis"):
-        tensorflow.random.normal((2,))
-    assert os.environ["KERAS_BACKEND"] == "tensorflow"
-
-
-@pytest.mark.tensorflow
-def test_tensorflow_comes_up_without_a_word(tmp_path):
-    """In a process of its own; a log level that the user has set stays."""
-    program = "import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'\nfrom equivcheck import runtime; runtime.prepare()\n"
-    program += "assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '2'"
+def test_tensorflow_comes_up_deterministic_and_without_a_word():
+    """In a process of its own; a log level that the user has set stays, and a second call is nothing."""
+    program = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+from equivcheck import runtime
+runtime.prepare()
+runtime.prepare()
+import tensorflow as tf
+try:
+    tf.random.normal((2,))
+except RuntimeError as error:
+    assert "determinism" in str(error), error
+else:
+    raise AssertionError("random numbers without a seed")
+assert (os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ["KERAS_BACKEND"]) == ("2", "tensorflow")
+"""
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("", "")

@@ -52,7 +52,10 @@ def build_backbone(spec: ArmSpec, stock: Stock, *, folder: Path) -> keras.Model:
     if backbone.callable is None:
         network = stock.network(spec)
         _check_input(network, spec)
-        return own_copy(_cut(network, backbone.cut), spec.keras_semantics)
+        cut = _cut(network, backbone.cut)
+        # Copied random layers draw their seeds anew: the same ones for every copy, and others than the head's layers.
+        keras.utils.set_random_seed(spec.training.seed + 1)
+        return own_copy(cut, spec.keras_semantics)
     keras.utils.set_random_seed(spec.training.seed)
     network = call_user_function(backbone.callable, folder=folder)
     if not isinstance(network, keras.Model):

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,10 +89,12 @@ def _checksum(features: npt.NDArray[Any]) -> str:
 
 def _read(path: Path) -> npt.NDArray[Any] | None:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because np.load leaves open what it fails on.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             features: npt.NDArray[Any] = archive["features"]
             return features if str(archive["checksum"]) == _checksum(features) else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # noqa: BLE001  (zip, zlib and NumPy each have their own for a broken file; it is computed again)
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Feed, Split
 from equivcheck.arms.user_code import call_user_function
@@ -74,11 +75,21 @@ def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
         return Split(Feed(data), None if images is None else np.asarray(images))
     if len(data) not in {2, 3}:
         raise InputError(f"{function}: data is a tuple of {len(data)}; expected (x, y) or (x, y, sample_weight)")
-    x, y = np.asarray(data[0]), np.asarray(data[1])
-    if object in {x.dtype, y.dtype}:
-        raise InputError(f"{function}: x or y is an object array; expected numbers")
+    x, y = _array(data[0], "x", function), _array(data[1], "y", function)
     if len(x) != len(y):
         raise InputError(f"{function}: {len(x)} samples but {len(y)} labels")
-    weight = np.asarray(data[2]) if len(data) == 3 else None  # noqa: PLR2004
-    shown = x if not bottleneck else None if images is None else np.asarray(images)
+    weight = _array(data[2], "sample_weight", function) if len(data) == 3 else None  # noqa: PLR2004
+    shown = x if not bottleneck else None if images is None else _array(images, "images", function)
+    if shown is not None and len(shown) != len(x):
+        raise InputError(f"{function}: {len(x)} samples but {len(shown)} images")
     return Split(Feed(x, y, weight), shown)
+
+
+def _array(value: Any, name: str, function: str) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{function}: {name} is not an array: {error}") from None
+    if array.ndim == 0 or array.dtype == object:
+        raise InputError(f"{function}: {name} is {type(value).__name__}; expected an array of numbers")
+    return array

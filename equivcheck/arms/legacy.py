@@ -19,6 +19,8 @@ from typing import Any
 
 import keras
 
+from equivcheck.errors import InputError
+
 _UPDATES_KEPT_SINCE = (2, 1, 3)
 _MODERN_SINCE = (2, 4)
 
@@ -63,6 +65,9 @@ def own_copy(network: keras.Model, version: str | None) -> keras.Model:
 
     Returns:
         A clone with the same names and weights; for an old version its BatchNormalization layers are replaced.
+
+    Raises:
+        InputError: One of them cannot be reached to be replaced.
     """
     numbers = tuple(int(part) for part in (version or "3").split("."))
     old = numbers < _MODERN_SINCE
@@ -74,6 +79,12 @@ def own_copy(network: keras.Model, version: str | None) -> keras.Model:
             )
         return layer.__class__.from_config(layer.get_config())
 
-    clone = keras.models.clone_model(network, clone_function=replaced)
+    clone = keras.models.clone_model(network, clone_function=replaced, recursive=True)
     clone.set_weights(network.get_weights())
+    # The one way to every sub-layer, those of layers that are no models included.
+    for layer in clone._flatten_layers():  # noqa: SLF001
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # what it computes with is derived from its weights when they are loaded
+        if old and isinstance(layer, keras.layers.BatchNormalization) and type(layer) is not LegacyBatchNormalization:
+            raise InputError(f"{layer.path} lies inside another layer and cannot be run as Keras {version} ran it")
     return clone

@@ -37,10 +37,15 @@ def preprocess(
         module = getattr(keras.applications, preprocessing.application)
         return np.asarray(module.preprocess_input(copy), np.float32)
     assert preprocessing.callable is not None
-    returned = np.asarray(call_user_function(preprocessing.callable, copy, folder=folder))
-    if returned.shape[:1] != copy.shape[:1] or not np.issubdtype(returned.dtype, np.number):
+    value = call_user_function(preprocessing.callable, copy, folder=folder)
+    try:
+        returned = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
         raise InputError(
-            f"{preprocessing.callable} returned shape {returned.shape} and type {returned.dtype}; "
-            f"expected numbers, one image for each of the {len(copy)} it was given"
+            f"{preprocessing.callable} returned {type(value).__name__}; expected an array of numbers of shape {pixels.shape}"
+        ) from None
+    if returned.shape != pixels.shape:
+        raise InputError(
+            f"{preprocessing.callable} returned shape {returned.shape}; expected that of its input, {pixels.shape}"
         )
-    return np.asarray(returned, np.float32)
+    return returned

@@ -164,23 +164,24 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _arrays_of_npz(source: Source) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     assert source.npz is not None
     image, label = source.image or "x", source.label or "y"
-    with _reading_npz(source.npz):
-        # Object arrays are pickles, and unpickling runs code: never allowed.
-        archive = np.load(source.npz, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError(f"{source.npz}: is a single array, not an npz archive")
-    with archive:
+    # Opened here, because np.load leaves open what it fails on. Object arrays are pickles, and unpickling runs code:
+    # never allowed.
+    with _reading_npz(source.npz), source.npz.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"{source.npz}: is a single array, not an npz archive")
         for name in (image, label):
             if name not in archive.files:
                 raise InputError(f"{source.npz}: no array {name!r}; it has {', '.join(map(repr, archive.files))}")
-        with _reading_npz(source.npz):
-            return np.asarray(archive[image]), np.asarray(archive[label])
+        return np.asarray(archive[image]), np.asarray(archive[label])
 
 
 @contextmanager
 def _reading_npz(path: Path) -> Iterator[None]:
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001  (zip, zlib and NumPy each have their own for a broken file)
         # NumPy takes any file that it does not know for a pickle; only this message is about what it did find.
         if "Object arrays" in str(error):
@@ -192,8 +193,6 @@ def _reading_npz(path: Path) -> Iterator[None]:
 def _from_arrays(
     images: npt.NDArray[Any], labels: npt.NDArray[Any], data: Data, classes: Sequence[str] | None, *, origin: str
 ) -> Samples:
-    if object in {images.dtype, labels.dtype}:
-        raise InputError(f"{origin}: images or labels are an object array; expected numbers")
     if images.ndim == 3:  # noqa: PLR2004  (grey images without a channel axis)
         images = images[..., None]
     if images.ndim != 4 or not np.issubdtype(images.dtype, np.number):  # noqa: PLR2004
@@ -233,6 +232,8 @@ def _named(
     """Labels of an array as class names; numbers that are no names count the classes in index order."""
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind == "O":  # a column of pandas
+        labels = labels.astype(str)
     if labels.dtype.kind in "bf":
         if not np.isfinite(labels).all() or (labels % 1 != 0).any():
             raise InputError(f"{origin}: labels are neither whole numbers nor names")
@@ -247,13 +248,8 @@ def _named(
         return [classes[index] for index in labels.argmax(axis=1)], classes
     given = labels.reshape(len(labels))
     names = [str(value) for value in given]
-    if (
-        classes
-        and given.dtype.kind in "iu"
-        and not set(names) & set(classes)
-        and 0 <= given.min() <= given.max() < len(classes)
-    ):
-        return [classes[index] for index in given], classes
+    if classes and given.dtype.kind in "iu" and not set(names) & set(classes):
+        names = [classes[index] if 0 <= index < len(classes) else str(index) for index in given]
     return names, classes
 
 

@@ -26,8 +26,9 @@ def thumbnails(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         ``(n, 256)``: the mean over channels, averaged down to at most 16 x 16, each with mean 0 and norm 1, or all 0
         where there is no contrast.
     """
-    grey = np.asarray(images, np.float32).mean(axis=-1)
-    grey = _averaging(grey.shape[1]) @ grey @ _averaging(grey.shape[2]).T
+    down, across = _averaging(images.shape[1]), _averaging(images.shape[2])
+    # Image by image: a whole data set as float32 may not fit in memory beside itself.
+    grey = np.array([down @ np.asarray(image, np.float32).mean(axis=-1) @ across.T for image in images])
     whole = grey.reshape(len(grey), -1)
     flat = whole - whole.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(flat, axis=1, keepdims=True)

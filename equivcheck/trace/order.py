@@ -27,27 +27,30 @@ class Batch:
     Attributes:
         marks: A fingerprint of each sample's ``x``.
         labels: ``y`` as yielded.
-        x: The samples themselves.
+        x: The samples themselves; None where they lie in memory anyway.
+        dtype: Their type as yielded: Keras casts float64 arrays to its own float type.
     """
 
     marks: tuple[bytes, ...]
     labels: npt.NDArray[Any]
-    x: npt.NDArray[Any]
+    x: npt.NDArray[Any] | None
+    dtype: np.dtype[Any]
 
 
 class _Notebook(keras.Model):
     """Writes down what it is fed and learns nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool) -> None:
         super().__init__()
         self.batches: list[Batch] = []
+        self.keep = keep
         self.built = True
 
     def train_step(self, data: Any) -> dict[str, Any]:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         rows = keras.ops.convert_to_numpy(keras.tree.flatten(x)[0])
         labels = keras.ops.convert_to_numpy(keras.tree.flatten(y)[0]) if y is not None else np.zeros(len(rows))
-        self.batches.append(Batch(fingerprints(rows), labels, rows))
+        self.batches.append(Batch(fingerprints(rows), labels, rows if self.keep else None, rows.dtype))
         return {"loss": keras.ops.zeros(())}
 
     def call(self, inputs: Any) -> Any:
@@ -71,7 +74,7 @@ def record(feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = 
     Returns:
         The batches of each pass.
     """
-    notebook = _Notebook()
+    notebook = _Notebook(keep=not feed.arrays)
     # No loss: nothing is computed. Eager: the batches arrive as values.
     notebook.compile(optimizer=None, run_eagerly=True)
     arguments = {name: value for name, value in fit.items() if name in _ORDERING}
@@ -114,7 +117,8 @@ def number_samples(known: npt.NDArray[Any] | None, passes: Sequence[Sequence[Bat
     """
     numbers: dict[bytes, list[int]] = defaultdict(list)
     if known is not None:
-        for row, mark in enumerate(fingerprints(known)):
+        yielded = passes[0][0].dtype if passes and passes[0] else known.dtype
+        for row, mark in enumerate(fingerprints(known.astype(yielded, copy=False))):
             numbers[mark].append(row)
     found = []
     for batches in passes:

@@ -1,0 +1,165 @@
+"""How fast the doors are, against bounds: ``python tests/benchmarks/run_speed.py [--write]``.
+
+Every figure is of whole processes, as a user waits for them. Run it on an idle machine. Exits with 1 where a bound is
+missed; ``--write`` also writes the table to ``reports/benchmarks.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RUNS = 3
+
+COMBINED = ["-m", "equivcheck", "run", "--quiet", "fixtures/combined/spec.yaml"]
+IMPORT = ["-c", "import tensorflow, keras"]
+HELP = ["-m", "equivcheck", "--help"]
+EXPLAIN = ["-m", "equivcheck", "explain", "EQ402"]
+
+#: The whole check costs at most this many imports of what it cannot do without.
+MOST_IMPORTS = 5.0
+#: What a person does not notice waiting for.
+MOST_SECONDS = 0.4
+
+#: Runs Python with arguments once and gives the seconds it took.
+Timer = Callable[[Sequence[str], int], float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: What was run.
+        value: What it took.
+        bound: What it may take, in the same unit.
+        unit: Seconds, or the times sign for a ratio.
+        detail: The seconds behind it.
+    """
+
+    what: str
+    value: float
+    bound: float
+    unit: str
+    detail: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether it took no longer than it may."""
+        return self.value <= self.bound
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As shown."""
+        return (
+            self.what,
+            f"{self.value:.2f} {self.unit}",
+            f"{self.bound:g} {self.unit}",
+            "kept" if self.kept else "MISSED",
+            self.detail,
+        )
+
+
+HEADINGS = ("what", "median", "bound", "", "each run")
+
+
+def seconds(arguments: Sequence[str], expected: int) -> float:
+    """Wall-clock seconds of one process that must leave with the expected exit code."""
+    with tempfile.TemporaryDirectory() as cache:
+        # An empty cache each time: stored features of an earlier run would flatter.
+        environment = {**os.environ, "EQUIVCHECK_CACHE": cache}
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+        )
+        took = time.perf_counter() - start
+    if done.returncode != expected:
+        raise SystemExit(f"{' '.join(arguments)} left with {done.returncode}, not {expected}:\n{done.stderr}")
+    return took
+
+
+def measure(timer: Timer = seconds, *, runs: int = RUNS) -> list[Row]:
+    """All rows. The two sides of the ratio take turns, so that a slower minute slows both."""
+    pairs = [(timer(COMBINED, 1), timer(IMPORT, 0)) for _ in range(runs)]
+    checks, imports = zip(*pairs, strict=True)
+    rows = [
+        Row(
+            "equivcheck run fixtures/combined/spec.yaml / import tensorflow, keras",
+            statistics.median(checks) / statistics.median(imports),
+            MOST_IMPORTS,
+            "×",  # noqa: RUF001  (times)
+            f"{_listed(checks)} / {_listed(imports)}",
+        )
+    ]
+    for arguments in (HELP, EXPLAIN):
+        timer(arguments, 0)  # the first run may have to compile modules; a user meets that once
+        took = [timer(arguments, 0) for _ in range(runs)]
+        rows.append(Row(" ".join(arguments[1:]), statistics.median(took), MOST_SECONDS, "s", _listed(took)))
+    return rows
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values) + " s"
+
+
+def environment() -> str:
+    """The machine and the versions that the figures are of."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("equivcheck", "tensorflow", "keras", "numpy"))
+    return (
+        f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "processor unknown")
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The table for a terminal."""
+    table = [HEADINGS, *(row.cells for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+    return "\n".join(lines)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The table for ``reports/benchmarks.md``."""
+    table = [HEADINGS, tuple("---" for _ in HEADINGS), *(row.cells for row in rows)]
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
+    how = f"Median of {RUNS} runs of whole processes; made by `tests/benchmarks/run_speed.py --write`."
+    return f"# Speed\n\n{how}\n\n{environment()}\n\n{lines}\n"
+
+
+def main(arguments: Sequence[str] | None = None, timer: Timer = seconds) -> int:
+    """Measures, shows, and says by its exit code whether all bounds were kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="also write reports/benchmarks.md")
+    chosen = parser.parse_args(arguments)
+    rows = measure(timer)
+    sys.stdout.write(f"{environment()}\n{as_text(rows)}\n")
+    if chosen.write:
+        file = ROOT / "reports" / "benchmarks.md"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(as_markdown(rows), encoding="utf-8")
+    return 0 if all(row.kept for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
