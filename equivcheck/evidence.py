@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from equivcheck.diff.affine import AffineMap
 from equivcheck.measured import Curve, Distance, FirstDivergence, LayerRow, ParameterCount, TrainingFlag
+
+if TYPE_CHECKING:  # ``explain`` reads a check's words, and with them this file: NumPy would take most of its time
+    import numpy as np
+    import numpy.typing as npt
+
+    from equivcheck.diff.affine import AffineMap
 
 Region = Literal["augmentation", "backbone", "head"]
 Encoding = Literal["sparse", "one_hot", "binary", "other"]

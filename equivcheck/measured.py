@@ -125,7 +125,8 @@ class Setting:
 
 
 def curves_equal(curves: Sequence[Curve], one: str, other: str) -> bool:
-    """Whether two arms have the same curves, to the last bit."""
-    values = {(curve.arm, curve.metric): curve.values for curve in curves}
+    """Whether two arms have the same curves, to the last bit; NaN equals NaN."""
+    # repr gives every float's exact value, and one word for all NaN.
+    values = {(curve.arm, curve.metric): repr(curve.values) for curve in curves}
     metrics = {curve.metric for curve in curves if curve.arm in {one, other}}
     return all(values.get((one, metric)) == values.get((other, metric)) for metric in metrics)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, cast
 
 from equivcheck.findings import ArmName, AsTrained, Patch, SameAs
 from equivcheck.spec import ArmSpec, CodeArm, Experiment
+from equivcheck.spec.keras_names import preprocessing_of
 
 _MISSING = object()
 
@@ -70,8 +70,4 @@ def _default(spec: ArmSpec, key: str) -> Any:
 def _as_trained(spec: ArmSpec) -> Any:
     if spec.backbone.trained_with is not None:
         return spec.backbone.trained_with.model_dump(mode="json", exclude_defaults=True)
-    import keras  # noqa: PLC0415  (the run that asks this has loaded it)
-
-    module = inspect.getmodule(getattr(keras.applications, str(spec.backbone.application)))
-    assert module is not None
-    return {"application": module.__name__.rpartition(".")[2]}
+    return {"application": preprocessing_of(str(spec.backbone.application))}

@@ -29,7 +29,6 @@ class Stock:
             if backbone.file is not None:
                 self._networks[key] = _from_file(backbone.file)
             else:
-                keras.utils.set_random_seed(spec.training.seed)  # random weights, where it is built with weights: none
                 self._networks[key] = _from_application(backbone, spec)
         return self._networks[key]
 

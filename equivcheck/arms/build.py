@@ -7,13 +7,12 @@ that with nothing different between them the two are equal to the last bit.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,6 +30,7 @@ from equivcheck.arms.samples import Samples, load_samples
 from equivcheck.errors import InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
+from equivcheck.spec.keras_names import preprocessing_of
 from equivcheck.spec.model import ArmSpec, CodeArm, Preprocessing, Training
 
 
@@ -145,12 +145,8 @@ class Builder:
             return partial(preprocess, preprocessing=backbone.trained_with, folder=self.folder)
         if backbone.application is None or backbone.weights == "none":
             return None
-        module = inspect.getmodule(getattr(keras.applications, backbone.application))
-        assert module is not None
-        name = cast("Any", module.__name__.rpartition(".")[2])
-        return partial(
-            preprocess, preprocessing=Preprocessing.model_validate({"application": name}), folder=self.folder
-        )
+        own = Preprocessing.model_validate({"application": preprocessing_of(backbone.application)})
+        return partial(preprocess, preprocessing=own, folder=self.folder)
 
     @contextmanager
     def _at(self, arm: ArmName, key: str) -> Iterator[None]:

@@ -34,4 +34,5 @@ class InferenceMode(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InferenceMode:
         """The layer again, its network included."""
-        return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
+        others = {name: value for name, value in config.items() if name != "network"}
+        return cls(keras.saving.deserialize_keras_object(config["network"]), **others)

@@ -42,10 +42,13 @@ def preprocess(
         returned = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         raise InputError(
-            f"{preprocessing.callable} returned {type(value).__name__}; expected an array of numbers of shape {pixels.shape}"
+            f"{preprocessing.callable} returned {type(value).__name__}; expected numbers of shape {pixels.shape}"
         ) from None
     if returned.shape != pixels.shape:
         raise InputError(
-            f"{preprocessing.callable} returned shape {returned.shape}; expected that of its input, {pixels.shape}"
+            f"{preprocessing.callable} returned {type(value).__name__} of shape {returned.shape}; "
+            f"expected numbers of shape {pixels.shape}"
         )
+    if not np.isfinite(returned).all():
+        raise InputError(f"{preprocessing.callable} returned NaN or infinite values")
     return returned

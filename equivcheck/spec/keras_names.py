@@ -200,3 +200,28 @@ AUGMENTATION: tuple[str, ...] = tuple(sorted(map(snake_case, _AUGMENTATION)))
 
 #: Name in a spec -> class of ``keras.layers``, for both lists.
 LAYERS: Mapping[str, str] = {snake_case(name): name for name in (*_HEAD, *_AUGMENTATION)}
+
+
+#: Families of ``keras.applications`` and the module whose ``preprocess_input`` their weights know; the first that fits.
+_FAMILIES = (
+    (r"ConvNeXt", "convnext"),
+    (r"DenseNet", "densenet"),
+    (r"EfficientNetV2", "efficientnet_v2"),
+    (r"EfficientNet", "efficientnet"),
+    (r"InceptionResNetV2", "inception_resnet_v2"),
+    (r"InceptionV3", "inception_v3"),
+    (r"MobileNetV3", "mobilenet_v3"),
+    (r"MobileNetV2", "mobilenet_v2"),
+    (r"MobileNet", "mobilenet"),
+    (r"NASNet", "nasnet"),
+    (r"ResNet\d+V2", "resnet_v2"),
+    (r"ResNet", "resnet"),
+    (r"VGG16", "vgg16"),
+    (r"VGG19", "vgg19"),
+    (r"Xception", "xception"),
+)
+
+
+def preprocessing_of(application: str) -> str:
+    """The module of ``keras.applications`` that a function's pretrained weights belong to."""
+    return next(module for family, module in _FAMILIES if re.match(family, application))

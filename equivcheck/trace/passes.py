@@ -50,7 +50,7 @@ def passes_of_bottleneck(observed: Observed, images: npt.NDArray[Any] | None, fe
     head, predicted = _predict(arm.model, features, prefix=prefix)
     fitted = _fit(arm.model, features, prefix=prefix)
     layers = [_layer(seen, "backbone", TrainingFlag(predict=False)) for seen in calm]
-    layers += [_layer(seen, "head", _flag(seen.path.removeprefix(prefix), observed, predicted)) for seen in fitted]
+    layers += [_layer(seen, "head", _flag(seen, observed, predicted)) for seen in fitted]
     return Passes((*calm, *head), (*calm, *fitted), tuple(layers), images)
 
 
@@ -58,7 +58,7 @@ def passes_of_frozen(observed: Observed, images: npt.NDArray[Any]) -> Passes:
     """Backbone and head by ``predict`` and by ``fit``; every layer is said to be the backbone's for now."""
     calm, predicted = _predict(observed.arm.model, images)
     fitted = _fit(observed.arm.model, images)
-    layers = tuple(_layer(seen, "backbone", _flag(seen.path, observed, predicted)) for seen in fitted)
+    layers = tuple(_layer(seen, "backbone", _flag(seen, observed, predicted)) for seen in fitted)
     return Passes(calm, fitted, layers, images)
 
 
@@ -82,9 +82,12 @@ def _fit(model: keras.Model, x: npt.NDArray[Any], prefix: str = "") -> tuple[See
     return seen
 
 
-def _flag(path: str, observed: Observed, predicted: Mapping[str, bool | None]) -> TrainingFlag:
-    path = path.partition("#")[0]
-    return TrainingFlag(observed.step.flags.get(path), observed.evaluate.get(path), predicted.get(path))
+def _flag(seen: Seen, observed: Observed, predicted: Mapping[str, bool | None]) -> TrainingFlag:
+    path = seen.call.path.partition("#")[0]
+    received = seen.call.kwargs.get("training")
+    # A model that was fitted before keeps its traced train function, which no hook sees; this pass is the same call.
+    fit = observed.step.flags.get(path, None if received is None else bool(received))
+    return TrainingFlag(fit, observed.evaluate.get(path), predicted.get(path))
 
 
 def _layer(seen: Seen, region: Region, flag: TrainingFlag) -> LayerTrace:

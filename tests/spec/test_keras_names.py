@@ -56,3 +56,15 @@ def test_names_are_those_of_the_installed_keras():
         assert name == to_snake_case(kind)
     random = {to_snake_case(name) for name in dir(keras.layers) if name.startswith("Random")}
     assert random <= set(keras_names.AUGMENTATION)
+
+
+@pytest.mark.tensorflow
+def test_preprocessing_is_that_of_the_module_each_application_comes_from():
+    import inspect
+
+    import keras
+
+    assert {name: keras_names.preprocessing_of(name) for name in keras_names.APPLICATIONS} == {
+        name: inspect.getmodule(getattr(keras.applications, name)).__name__.rpartition(".")[2]
+        for name in keras_names.APPLICATIONS
+    }
