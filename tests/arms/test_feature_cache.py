@@ -22,7 +22,7 @@ def network():
     def of(units=2, name="base", activation=None):
         keras.utils.set_random_seed(0)
         return keras.Sequential(
-            [keras.Input((6,)), keras.layers.Dense(units, activation=activation, name="d")], name=name
+            [keras.Input((6,), name="i"), keras.layers.Dense(units, activation=activation, name="d")], name=name
         )
 
     return of

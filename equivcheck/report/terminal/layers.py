@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -36,10 +37,12 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
     if not report.layers:
         return
     page.heading(f"Where the arms part, layer by layer ({len(report.layers)} layers)")
-    compared = any(row.inference or row.training for row in report.layers)
-    page.paragraph(_LEGEND if compared else _NOT_COMPARED, "dim")
-    page.blank()
     wide = page.width >= _WIDE
+    shared = "" if wide else _shared_container(report)
+    compared = any(row.inference or row.training for row in report.layers)
+    short = f" …/ stands for {shared}." if shared else ""
+    page.paragraph((_LEGEND if compared else _NOT_COMPARED) + short, "dim")
+    page.blank()
     names = ("layer", "kind") if wide else ("layer",)
     table = page.table(*names, "abs", "rel", "fit rel", "flag", "role", numeric=("abs", "rel", "fit rel"))
     for row in report.layers if everything else folded(report):
@@ -47,11 +50,21 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
             blanks = [""] * (len(table.columns) - 2)
             table.add_row(page.prose(f"… {row.count} layers"), *blanks, page.prose(row.roles), style="dim")
         else:
-            named = (page.name(row.name), page.name(row.kind))
+            path = "…/" + row.name.removeprefix(shared) if shared and row.name.startswith(shared) else row.name
+            named = (page.name(path), page.name(row.kind))
             table.add_row(
                 *(named if wide else (Text("\n  ").join(named),)), *_cells(page, row, report), style=_style(row)
             )
     page.write(table)
+
+
+def _shared_container(report: Report) -> str:
+    """The container that most layers lie in, with its slash: said once, where columns are few."""
+    containers = Counter(row.name.partition("/")[0] for row in report.layers if "/" in row.name)
+    if not containers:
+        return ""
+    name, count = containers.most_common(1)[0]
+    return f"{name}/" if 2 * count > len(report.layers) else ""
 
 
 def _cells(page: Page, row: LayerRow, report: Report) -> list[Text]:
