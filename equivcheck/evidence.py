@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from equivcheck.measured import Curve, Distance, FirstDivergence, LayerRow, ParameterCount, TrainingFlag
+from equivcheck.measured import FirstDivergence, LayerRow, ParameterCount, TrainingFlag
 
 if TYPE_CHECKING:  # ``explain`` reads a check's words, and with them this file: NumPy would take most of its time
     import numpy as np
@@ -176,9 +176,6 @@ class Evidence:
         matched: Sample numbers mean the same sample in both arms.
         rows: The aligned layers with their distances.
         input_map: The map from the bottleneck arm's input tensor to the frozen arm's.
-        inference: Distance of the two arms' predictions in inference mode.
-        curves: Both arms' curves, once trained.
-        weights: Largest difference of the trained heads' weights; None before training or where they do not fit.
     """
 
     bottleneck: ArmEvidence
@@ -187,9 +184,6 @@ class Evidence:
     rows: tuple[LayerRow, ...]
     first_divergence: FirstDivergence
     input_map: AffineMap | None
-    inference: Distance | None
-    curves: tuple[Curve, ...] = field(default=())
-    weights: Distance | None = None
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

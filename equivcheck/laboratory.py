@@ -101,7 +101,7 @@ class Laboratory:
         curves: list[Curve] = []
         for observed in (probed.bottleneck, probed.frozen):
             if observed.step.failure is None:
-                curves += self._train(observed.arm, f"training the {observed.arm.name} arm")
+                curves += self._train(observed.arm, probed.experiment, f"training the {observed.arm.name} arm")
         return tuple(curves)
 
     def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
@@ -129,13 +129,17 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again = self._train(repaired.frozen.arm, "training the repaired arm")
+            again = self._train(repaired.frozen.arm, repaired.experiment, "training the repaired arm")
             curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves)
 
-    def _train(self, arm: Arm, stage: str) -> tuple[Curve, ...]:
-        with _quiet(), undisturbed(arm.model):
-            return train(arm, lambda done, total: self.progress(stage, done, total)).curves
+    def _train(self, arm: Arm, experiment: Experiment, stage: str) -> tuple[Curve, ...]:
+        with _quiet():
+            if not arm.train.feed.arrays:
+                # A dataset goes on from where the probes left it, so the user's function makes another.
+                arm = replace(self.builder, experiment=experiment).build(arm.name)
+            with undisturbed(arm.model):
+                return train(arm, lambda done, total: self.progress(stage, done, total)).curves
 
 
 @contextmanager

@@ -59,7 +59,7 @@ ARM = ArmEvidence(
 
 
 def table(frozen=ARM, bottleneck=ARM):
-    evidence = Evidence(bottleneck, frozen, True, (), FirstDivergence(), None, None)  # noqa: FBT003
+    evidence = Evidence(bottleneck, frozen, True, (), FirstDivergence(), None)  # noqa: FBT003
     return {setting.name: setting for setting in settings_of(evidence)}
 
 

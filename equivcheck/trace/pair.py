@@ -12,14 +12,12 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm
 from equivcheck.diff.affine import AffineMap, fit_affine
 from equivcheck.diff.align import Pair, align
-from equivcheck.diff.distance import distance
 from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, OrderTrace, Region
-from equivcheck.measured import Distance
 from equivcheck.trace.compare import compare, first_divergence
 from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.inputs import first_kernel_input
 from equivcheck.trace.labels import trace_labels
-from equivcheck.trace.layers import Seen, watch
+from equivcheck.trace.layers import watch
 from equivcheck.trace.observed import PROBES, Observed
 from equivcheck.trace.passes import Passes, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.state import undisturbed
@@ -59,7 +57,6 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         rows=rows,
         first_divergence=first_divergence(rows),
         input_map=_input_map(ours.input, theirs.input) if matched else None,
-        inference=_last_gap(left.inference, right.inference) if matched else None,
     )
 
 
@@ -164,11 +161,6 @@ def _as_trained(arm: Arm, raw: npt.NDArray[Any] | None) -> AffineMap | None:
 
 def _input_map(a: InputTrace | None, b: InputTrace | None) -> AffineMap | None:
     return None if a is None or b is None else fit_affine(a.tensor, b.tensor)
-
-
-def _last_gap(a: Sequence[Seen], b: Sequence[Seen]) -> Distance | None:
-    first, second = a[-1].outputs[0], b[-1].outputs[0]
-    return distance(first, second) if first.shape == second.shape else None
 
 
 def _matched_validation(bottleneck: Observed, frozen: Observed) -> OrderTrace | None:

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 RANDOM = {
     "Dropout": (0.5,),
     "SpatialDropout2D": (0.5,),
-    "GaussianNoise": (5.0,),
+    "GaussianNoise": (1.0,),
     "GaussianDropout": (0.5,),
     "AlphaDropout": (0.5,),
     "RandomFlip": ("horizontal",),
@@ -20,7 +20,7 @@ RANDOM = {
     "RandomContrast": (0.5,),
 }
 #: Those that set inputs to zero, which is what EQ401 names.
-DROPPING = {"Dropout", "SpatialDropout2D", "GaussianDropout", "AlphaDropout"} - {"GaussianDropout", "AlphaDropout"}
+DROPPING = {"Dropout", "SpatialDropout2D"}
 STEADY = {
     "BatchNormalization": (),  # frozen
     "LayerNormalization": (),
@@ -97,6 +97,7 @@ def evidence(tensorflow, evidence_of):
 
     from equivcheck.arms.legacy import LegacyBatchNormalization
 
+    keras.utils.set_random_seed(0)  # under op determinism TensorFlow's own draws want a seed
     layers = [getattr(keras.layers, kind)(*arguments, name=kind) for kind, arguments in {**RANDOM, **STEADY}.items()]
     layers += [
         LegacyBatchNormalization(name="Legacy"),
@@ -121,7 +122,7 @@ def facts(evidence):
 def test_random_layers_draw_in_fit_although_frozen(facts, kind):
     layer = facts[kind]
     assert layer.stochastic
-    assert layer.noise > 0.01
+    assert layer.noise > 0.001
     assert not layer.trainable
     assert layer.flag.fit is True
 
