@@ -114,7 +114,7 @@ def test_a_finding_without_a_patch_stays_untried(laboratory, dropping):
 
 
 def test_an_arm_whose_loss_refuses_its_labels_has_no_curves(laboratory, tiny, clean):
-    """fit raises there; that is a finding, and the other arm trains all the same."""
+    """There fit raises; that is a finding, and the other arm trains all the same."""
     patch = {"frozen.training": {"loss": "categorical_crossentropy"}}
     probed = laboratory.probe(resolve(tiny.patched(patch)), before=clean)
     assert codes(probed.errors) == ["EQ302"]
@@ -126,9 +126,11 @@ def test_a_check_that_fails_makes_the_verdict_inconclusive(tiny, monkeypatch):
     from equivcheck import pipeline
 
     class Broken:
+        """Judges nothing."""
+
         code, name, requires = "EQ888", "broken-check", ()
 
-        def examine(self, evidence):
+        def examine(self, _evidence):
             raise RuntimeError("boom")
 
     monkeypatch.setattr(pipeline, "all_checks", lambda: (*all_checks(), Broken()))

@@ -34,6 +34,8 @@ EPOCHS = load(FIXTURES / "clean" / "spec.yaml").data["training"]["epochs"]
 
 @dataclass(frozen=True)
 class Told:
+    """What one run returned, and what it told while it ran."""
+
     report: object
     stages: list
 

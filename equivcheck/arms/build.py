@@ -7,7 +7,7 @@ that with nothing different between them the two are equal to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -100,10 +100,7 @@ class Builder:
                 model = _end_to_end(spec, backbone, augmentation, head)
             check_head(model.output_shape[-1], spec.labels, training.loss, len(train.classes))
         with self._at(name, "training.optimizer"):
-            optimizer = keras.optimizers.get(
-                {"class_name": training.optimizer.name, "config": training.optimizer.arguments}
-            )
-            model.compile(optimizer=optimizer, loss=training.loss, metrics=["accuracy"])
+            model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=["accuracy"])
         x_train, x_validation = train_images, validation_images
         if name == "bottleneck":
             augmented = _augmented(train_images, augmentation)
@@ -202,6 +199,17 @@ def _end_to_end(
         for layer in model.layers[int(start) if start else None : int(stop) if stop else None]:
             layer.trainable = False
     return model
+
+
+def _optimizer(training: Training) -> keras.optimizers.Optimizer:
+    arguments = training.optimizer.arguments
+    rate = arguments.get("learning_rate")
+    if isinstance(rate, Mapping):
+        # Keras itself makes schedules only of what it has written itself, which also names modules.
+        arguments["learning_rate"] = schedule = keras.optimizers.schedules.deserialize(rate)
+        if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            raise InputError(f"learning_rate: {rate['class_name']} is no schedule of keras.optimizers.schedules")
+    return keras.optimizers.get({"class_name": training.optimizer.name, "config": arguments})
 
 
 def _augmented(images: npt.NDArray[np.float32], augmentation: list[keras.layers.Layer]) -> npt.NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
     wrong = sorted(_FORBIDDEN & set(fit))
     if wrong:
         raise InputError(f"{function}: .fit holds {', '.join(wrong)}; data belong into .train and .validation")
+    _check_arguments(model, fit, function)
     if getattr(returned, "train", None) is None:
         raise InputError(f"{function}: .train is missing; expected what fit is given as data")
     backbone = getattr(returned, "backbone", None)
@@ -70,7 +72,23 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
     )
 
 
+def _check_arguments(model: keras.Model, fit: Mapping[str, Any], function: str) -> None:
+    known = inspect.signature(model.fit).parameters
+    unknown = sorted(map(str, fit.keys() - known.keys()))
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        raise InputError(f"{function}: .fit holds {', '.join(unknown)}, which {type(model).__name__}.fit does not take")
+    for name in ("epochs", "batch_size", "steps_per_epoch"):
+        value = fit.get(name)
+        if value is not None and not (isinstance(value, int | np.integer) and value > 0):
+            raise InputError(f"{function}: {name} of .fit is {value!r}; expected a whole number above 0")
+
+
 def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
+    if isinstance(data, Iterator):
+        raise InputError(
+            f"{function}: data is a {type(data).__name__}, which yields its batches only once; "
+            "expected arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+        )
     if not isinstance(data, tuple):
         return Split(Feed(data), None if images is None else np.asarray(images))
     if len(data) not in {2, 3}:
@@ -92,4 +110,8 @@ def _array(value: Any, name: str, function: str) -> npt.NDArray[Any]:
         raise InputError(f"{function}: {name} is not an array: {error}") from None
     if array.ndim == 0 or array.dtype == object:
         raise InputError(f"{function}: {name} is {type(value).__name__}; expected an array of numbers")
+    if len(array) == 0:
+        raise InputError(f"{function}: {name} is empty")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{function}: {name} holds NaN or infinite values")
     return array

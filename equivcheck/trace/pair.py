@@ -117,19 +117,21 @@ def _spread(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
 def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str, Region]:
     """Which part of the frozen network each of its layers is: what its partner in the bottleneck arm is.
 
-    A layer without a partner belongs to the head from the head's first layer on, and to the backbone before it; where
-    nothing of the backbone is known (the bottleneck arm came with features only), the same rule tells them apart.
-    Random layers in front of the backbone are augmentation.
+    A layer without a partner belongs to the head behind the last layer that has one in the backbone, unless it lies in
+    one container with that layer; where nothing of the backbone is known (the bottleneck arm came with features only),
+    from the head's first layer on. Random layers in front of the backbone are augmentation.
     """
     partners = {b: left.layers[a].region for a, b in pairs if a is not None and b is not None}
     last_backbone = max((b for b, region in partners.items() if region == "backbone"), default=-1)
     first_head = min((b for b, region in partners.items() if region == "head" and b > last_backbone), default=None)
     without_backbone = len(right.layers) if first_head is None else first_head
     start = last_backbone + 1 if last_backbone >= 0 else without_backbone
+    container, nested, _ = right.layers[last_backbone].path.partition("/") if last_backbone >= 0 else ("", "", "")
     regions: dict[str, Region] = {}
     first_kernel = next((i for i, layer in enumerate(right.layers) if any(len(w) > 1 for w in layer.weights)), 0)
     for index, layer in enumerate(right.layers):
-        own = partners.get(index, "head" if index >= start else "backbone")
+        inside = bool(nested) and layer.path.startswith(f"{container}/")
+        own = partners.get(index, "head" if index >= start and not inside else "backbone")
         if index < first_kernel and index not in partners and layer.kind.startswith("Random"):
             own = "augmentation"
         regions[layer.path] = own

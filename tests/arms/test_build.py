@@ -51,10 +51,12 @@ class Pair:
 
     @cached_property
     def bottleneck(self):
+        """Head on stored features."""
         return self.builder.build("bottleneck")
 
     @cached_property
     def frozen(self):
+        """Backbone and head in one model."""
         return self.builder.build("frozen")
 
 

@@ -99,6 +99,22 @@ def test_what_may_be_left_out(arm):
     assert dict(made.fit) == {"epochs": 1}
 
 
+def test_a_fit_of_ones_own_may_take_more(arm):
+    import keras
+
+    class Theirs(keras.Sequential):
+        def fit(self, *args, **kwargs):
+            return super().fit(*args, **kwargs)
+
+    model = Theirs([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert dict(arm(model=model, fit={"mixup": 0.5}).fit) == {"epochs": 1, "mixup": 0.5}
+
+
+def test_numpys_whole_numbers_are_whole_numbers(arm):
+    assert arm(fit={"epochs": np.int64(3), "batch_size": None}).fit["epochs"] == 3
+
+
 def test_the_function_starts_from_one_seed_each_time(arm):
     def draw():
         import keras
@@ -130,6 +146,17 @@ RAGGED = [[1.0], [1.0, 2.0]]
         ({"fit": {"validation_data": 1}}, ": .fit holds validation_data; data belong into .train and .validation"),
         ({"train": ...}, ": .train is missing; expected what fit is given as data"),
         ({"train": None}, ": .train is missing; expected what fit is given as data"),
+        ({"fit": {"epoch": 3, "bogus": 1}}, ": .fit holds bogus, epoch, which Sequential.fit does not take"),
+        ({"fit": {"epochs": "3"}}, ": epochs of .fit is '3'; expected a whole number above 0"),
+        ({"fit": {"epochs": 0}}, ": epochs of .fit is 0; expected a whole number above 0"),
+        ({"fit": {"batch_size": 2.0}}, ": batch_size of .fit is 2.0; expected a whole number above 0"),
+        ({"train": iter([(X, Y)])}, ": data is a list_iterator, which yields its batches only once; expected arrays, "),
+        ({"train": ((X, Y) for _ in range(3))}, ": data is a generator, which yields its batches only once; "),
+        ({"validation": ((X, Y) for _ in range(3))}, ": data is a generator, which yields its batches only once; "),
+        ({"train": (X[:0], Y[:0])}, ": x is empty"),
+        ({"validation": (X[:0], Y[:0])}, ": x is empty"),
+        ({"train": (X * np.nan, Y)}, ": x holds NaN or infinite values"),
+        ({"train": (X, Y + np.inf)}, ": y holds NaN or infinite values"),
         ({"backbone": "VGG16"}, ": .backbone is str; expected a keras.Model"),
         ({"train": (X,)}, ": data is a tuple of 1; expected (x, y) or (x, y, sample_weight)"),
         ({"train": (X, Y, Y, Y)}, ": data is a tuple of 4; expected (x, y) or (x, y, sample_weight)"),

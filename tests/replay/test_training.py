@@ -34,7 +34,7 @@ def test_every_epoch_is_a_point_and_is_told(builder):
 
 
 def test_a_new_arm_trains_the_same_whatever_ran_before(builder):
-    """fit starts from the arm's own seed, so dropout draws and the order of samples repeat."""
+    """Training starts from the arm's own seed, so dropout draws and the order of samples repeat."""
     first, _ = train(builder.build("frozen"))
     np.random.default_rng().random()
     second, _ = train(builder.build("frozen"))

@@ -57,7 +57,7 @@ def test_zeros_behind_a_frozen_dropout(row):
 
 
 def test_the_flags_that_are_reported_are_those_that_layers_obey(row, evidence_of, make_arm):
-    """fit hands True to the frozen dropout whatever is written; evaluate and predict hand it False."""
+    """From fit the frozen dropout gets True, whatever is written; from evaluate and predict it gets False."""
     model, _ = row
     layers = {layer.path: layer for layer in evidence_of(make_arm(model, ONES, ONES)).layers}
     flag = layers["base/drop"].flag

@@ -166,7 +166,7 @@ def test_the_loss_is_named_as_it_was_compiled(tensorflow):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="softmax")])
         model.compile(optimizer="sgd", loss=loss)
         named[key] = trace_labels(model, LABELS["one_hot"], outputs=4, probes=None, predictions=None).loss
-    assert set(named[key] for key in ("text", "function", "object")) == {"categorical_crossentropy"}
+    assert {named[key] for key in ("text", "function", "object")} == {"categorical_crossentropy"}
     assert named["logits"] == "categorical_crossentropy(from_logits=True)"
 
 

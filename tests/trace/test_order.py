@@ -114,7 +114,7 @@ def test_steps_per_epoch_cut_the_arrays(seen_by_training, recorded, steps):
 @pytest.mark.parametrize("drop", [False, True])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_datasets(seen_by_training, recorded, tensorflow, drop, shuffled):
-    """fit's own shuffle is ignored there; a seeded shuffle of the dataset differs from pass to pass."""
+    """The shuffle of fit is ignored there; a seeded shuffle of the dataset differs from pass to pass."""
 
     def dataset():
         made = tensorflow.data.Dataset.from_tensor_slices((X, Y))
@@ -211,8 +211,10 @@ def test_rows_that_come_only_later_are_known_too(walked, tensorflow):
 
 @pytest.mark.parametrize("kind", [np.float64, np.int64, np.uint8])
 def test_rows_that_keras_casts_are_still_recognised(walked, kind):
-    """fit hands float64 on as float32."""
-    order = walked((X / 7 if kind is np.float64 else X).astype(kind), Y, {"batch_size": 4, "shuffle": False}).order
+    """Keras hands float64 on as float32, where a seventh is another number."""
+    order = walked(
+        (X.astype(kind) / 7 if kind is np.float64 else X.astype(kind)), Y, {"batch_size": 4, "shuffle": False}
+    ).order
     assert [list(samples) for samples in order.samples] == [list(range(22))] * 2
 
 
