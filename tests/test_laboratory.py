@@ -31,6 +31,11 @@ def dropping(laboratory, tiny, clean):
     return laboratory.probe(resolve(tiny.patched({"backbone.cut": "dropout"})), before=clean)
 
 
+@pytest.fixture(scope="module")
+def curves(laboratory, dropping):
+    return laboratory.train(dropping)
+
+
 def codes(findings):
     return [finding.code for finding in findings]
 
@@ -67,9 +72,9 @@ def test_a_taken_over_arm_gives_the_same_evidence(laboratory, tiny, clean, dropp
     assert used.evidence.rows == fresh.evidence.rows
 
 
-def test_training_leaves_the_arms_as_they_were(laboratory, dropping):
+def test_training_leaves_the_arms_as_they_were(laboratory, dropping, curves):
     """So an arm can be trained again, as the repaired pair's bottleneck arm is; dropout draws the same."""
-    assert laboratory.train(dropping) == laboratory.train(dropping)
+    assert laboratory.train(dropping) == curves
 
 
 def test_nothing_to_repair_trains_nothing(laboratory, clean):
@@ -77,8 +82,7 @@ def test_nothing_to_repair_trains_nothing(laboratory, clean):
     assert (trial.findings, trial.curves) == (clean.examination.findings, ())
 
 
-def test_the_repaired_arm_is_trained_where_the_others_were(laboratory, dropping):
-    curves = laboratory.train(dropping)
+def test_the_repaired_arm_is_trained_where_the_others_were(laboratory, dropping, curves):
     trial = laboratory.try_repairs(dropping, curves)
     assert codes(trial.findings) == ["EQ401"]
     assert trial.findings[0].verified is True
@@ -96,12 +100,12 @@ def test_a_cause_that_a_repair_uncovers_is_added_and_repaired_too(laboratory, ti
     assert all(finding.location is not None for finding in trial.findings)
 
 
-def test_a_repair_that_does_not_help_is_said_not_to(laboratory, dropping):
+def test_a_repair_that_does_not_help_is_said_not_to(laboratory, dropping, curves):
     """Nothing is called a repair on the strength of its wording."""
     (finding,) = dropping.errors
     useless = replace(finding, repair=replace(finding.repair, patch={"frozen.training.epochs": 3}))
     probed = replace(dropping, examination=replace(dropping.examination, findings=(useless,)))
-    trial = laboratory.try_repairs(probed, laboratory.train(dropping))
+    trial = laboratory.try_repairs(probed, curves)
     assert [finding.verified for finding in trial.findings] == [False]
     assert "repaired" not in {curve.arm for curve in trial.curves}
 

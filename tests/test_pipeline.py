@@ -200,12 +200,29 @@ def test_progress_tells_every_stage_and_every_epoch(told):
     assert set(told("clean").report.seconds) <= set(names)
 
 
-def test_two_runs_of_one_spec_agree(told):
-    """Also where dropout draws, where other runs came between, and where features are computed afresh (no cache)."""
+def test_two_runs_of_one_spec_agree(tiny, tmp_path):
+    """Also where dropout draws, and whether features are computed or read from the cache."""
     from equivcheck.pipeline import run_document
 
-    document = load(FIXTURES / "dropout" / "spec.yaml").patched({"training.epochs": 2})
-    first, second = as_dict(told("dropout").report), as_dict(run_document(document, cache_dir=None))
+    document = tiny.patched({"backbone.cut": "dropout"})
+    first, second = (as_dict(run_document(document, cache_dir=folder)) for folder in (tmp_path, tmp_path))
+    del first["seconds"], second["seconds"]
+    assert first["findings"][0]["code"] == "EQ401"
+    assert {curve["arm"] for curve in first["curves"]} == {"bottleneck", "frozen", "repaired"}
+    assert first == second
+    assert list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dropout", "combined"])
+def test_two_runs_of_a_fixture_agree(told, name, tmp_path):
+    """In full and with other runs between them; the second has no cache to read from."""
+    from equivcheck.pipeline import run_document
+
+    document = load(FIXTURES / name / "spec.yaml")
+    if name not in FULL:
+        document = document.patched({"training.epochs": 2})
+    first, second = as_dict(told(name).report), as_dict(run_document(document, cache_dir=tmp_path))
     del first["seconds"], second["seconds"]
     assert first == second
 

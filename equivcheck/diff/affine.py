@@ -18,6 +18,9 @@ import numpy.typing as npt
 RESIDUAL = 0.75 / 255
 #: Two maps are the same when they differ by less than this share of the range, a twentieth of a grey level.
 SAME = 0.05 / 255
+#: Up to this residual values are the same but for rounding of floats: half precision makes 2**-11 of the largest value,
+#: an eighth of a grey level, and an 8-bit image, which is another image, half a level.
+EXACT = 0.25 / 255
 
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 _TORCH_MEAN, _TORCH_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -47,8 +50,8 @@ class AffineMap:
 
     @property
     def identity(self) -> bool:
-        """Whether nothing changes but rounding in float32."""
-        return self.explains and self.same_as(AffineMap(*_constant(1.0, 0.0, len(self.scale)), 0.0))
+        """Whether nothing changes but rounding of floats, half precision included; 8-bit rounding is a change."""
+        return self.residual <= EXACT and self.same_as(AffineMap(*_constant(1.0, 0.0, len(self.scale)), 0.0))
 
     def same_as(self, other: AffineMap) -> bool:
         """Whether two maps send pixels in [0, 255] to the same values, up to a twentieth of a grey level."""
@@ -67,7 +70,7 @@ class AffineMap:
             return f"not affine (residual {100 * self.residual:.1f} % of the range)"
         for name, known in known_modes(len(self.scale)).items():
             if self.same_as(known):
-                return name
+                return name if self.residual <= EXACT else f"{name} (within {255 * self.residual:.1f} grey levels)"
         reordered = "" if self.order == tuple(range(len(self.order))) else f", channels {_channels(self.order)}"
         if len(set(np.round(self.scale, 6))) == 1 and len(set(np.round(self.offset, 4))) == 1:
             return f"x * {self.scale[0]:.6g} + {self.offset[0]:.4g}{reordered}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,12 +25,6 @@ training:
   epochs: 2
   batch_size: 4
 """
-
-
-def picture(path: Path, colour, size=(8, 8), mode="RGB"):
-    """A picture of one colour."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
 
 
 @pytest.fixture

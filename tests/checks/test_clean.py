@@ -83,6 +83,7 @@ MORE = {
 WARNED = {"a tail of a batch dropped by both": ["EQ102"], "sorted by class in both": ["EQ104"]}
 #: Random weights, at sizes that these networks can just take. EfficientNet drops whole blocks at random in fit.
 APPLICATIONS = {
+    "MobileNet": (32, "nested"),
     "MobileNetV2": (32, "nested"),
     "VGG16": (32, "flat"),
     "ResNet50": (32, "nested"),
@@ -90,7 +91,7 @@ APPLICATIONS = {
     "EfficientNetB0": (32, "inference"),
     "InceptionV3": (75, "flat"),
 }
-QUICK = ("MobileNetV2", "VGG16")
+QUICK = ("MobileNet", "VGG16")
 
 
 @pytest.fixture(scope="module")

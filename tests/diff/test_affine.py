@@ -72,6 +72,16 @@ def test_a_mode_survives_rounding_to_whole_grey_levels(stored, count):
     assert found.residual > 0.4 / 255
 
 
+def test_rounding_to_whole_grey_levels_is_a_change_and_half_precision_is_none():
+    """Resized images as floats in one arm, stored in 8 bits in the other: the backbone computes other features."""
+    exact = np.random.default_rng(1).uniform(0, 255, (1, 8 * 32 * 32, 1, 3))
+    found = fit_affine(exact, np.round(exact))
+    assert not found.identity
+    assert found.name == "raw [0, 255] (within 0.5 grey levels)"
+    for values in (exact, exact / 127.5 - 1, exact - CAFFE):
+        assert fit_affine(values, values.astype(np.float16)).identity
+
+
 def test_a_dark_data_set_is_named_as_well(pixels):
     dark = pixels // 8
     assert fit_affine(dark, (dark / 127.5 - 1).astype(np.float32)).name == "1/127.5 - 1 to [-1, 1]"

@@ -14,11 +14,11 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 HEAD = [{"dropout": {"rate": 0.4}}, {"batch_normalization": {}}, {"dense": {"units": 3, "activation": "softmax"}}]
 PATCHES = {
     "dropout everywhere, adam": {"backbone.cut": "dropout", "head": HEAD, "training.optimizer": {"name": "adam"}},
-    "old batch normalisation": {
+    "nothing frozen, old batch normalisation, momentum": {
         "frozen.keras_semantics": "1.2",
+        "frozen.backbone": {"freeze": False},
         "training.optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
     },
-    "nothing frozen": {"frozen.backbone": {"freeze": False}, "training.optimizer": {"name": "rmsprop"}},
 }
 
 
