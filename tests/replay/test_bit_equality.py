@@ -50,7 +50,7 @@ OPTIMIZERS = {
     "sgd": {"training.optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}},
 }
 
-#: Every value of each factor at least once (momentum with the inference call): the whole product is slow.
+#: Every value of each factor at least once (momentum with the inference call): there are more below.
 CHOSEN = [
     # backbone, call, batch size, shuffled, head, labels, optimizer
     ("inception", "nested", 8, True, "deep", "sparse", "adam"),  # 100 = 12 x 8 + 4
@@ -58,11 +58,12 @@ CHOSEN = [
     ("inception-dropout", "inference", 20, True, "deep", "one_hot", "sgd"),
     ("vgg", "training_false", 25, False, "deep", "one_hot", "adam"),  # a divisor
 ]
-ALL = [
+#: A seventh of the product: seven shares no factor with it, so every pair of values occurs.
+MORE = [
     case
     for case in product(BACKBONES, ("nested", "flat", "inference"), (1, 8), (True, False), HEADS, LABELS, OPTIMIZERS)
-    if (case[0] == "inception-dropout") == (case[1] == "inference") and case not in CHOSEN
-]
+    if (case[0] == "inception-dropout") <= (case[1] == "inference")
+][::7]
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,8 @@ def test_equal_to_the_last_bit(both_trained, case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ALL, ids=lambda case: "-".join(map(str, case)))
-def test_equal_to_the_last_bit_in_every_combination(both_trained, case):
+@pytest.mark.parametrize("case", MORE, ids=lambda case: "-".join(map(str, case)))
+def test_equal_to_the_last_bit_in_many_more_ways(both_trained, case):
     assert_equal_to_the_last_bit(*both_trained(*case))
 
 
