@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -89,7 +90,8 @@ def run_document(
     with clock.stage("trying the repairs"):
         trial = laboratory.try_repairs(probed, trained)
     examination, evidence = probed.examination, probed.evidence
-    verdict = _verdict(trial.findings, examination.failed, trained)
+    obstacle = _obstacle(examination.failed, trained)
+    verdict = _verdict(trial.findings, obstacle, trained)
     return Report(
         name=experiment.name,
         verdict=verdict,
@@ -101,7 +103,7 @@ def run_document(
             trial.curves,
             evidence.first_divergence,
             compared=evidence.matched,
-            reason=f"the checks {', '.join(examination.failed)} failed themselves" if examination.failed else None,
+            reason=obstacle,
         ),
         findings=trial.findings,
         cleared=examination.cleared,
@@ -146,11 +148,20 @@ def _left_out(checks: Sequence[Check]) -> list[Skipped]:
     return [Skipped(check.code, "not selected") for check in all_checks() if check.code not in ran]
 
 
-def _verdict(findings: Sequence[Finding], failed: Sequence[str], curves: Sequence[Curve]) -> Verdict:
+def _obstacle(failed: Sequence[str], curves: Sequence[Curve]) -> str | None:
+    """Why the arms cannot be called equivalent although nothing was found."""
+    if failed:
+        return f"the checks {', '.join(failed)} failed themselves"
+    if not all(math.isfinite(value) for curve in curves for value in curve.values):
+        return "the training reached NaN or infinity, and such curves say nothing"
+    return None
+
+
+def _verdict(findings: Sequence[Finding], obstacle: str | None, curves: Sequence[Curve]) -> Verdict:
     """Divergent on any error, or on curves that differ although no check says why."""
     if any(finding.severity == "error" for finding in findings):
         return "divergent"
-    if failed:
+    if obstacle is not None:
         return "inconclusive"
     return "equivalent" if curves_equal(curves, "bottleneck", "frozen") else "divergent"
 

@@ -214,6 +214,14 @@ def test_a_bug_is_one_line_and_no_verdict(call, pipeline):
     assert err == "Epoch 1/1\ninternal error: ZeroDivisionError: division by zero; rerun with -v for the traceback\n"
 
 
+def test_user_code_that_leaves_is_no_verdict(call, pipeline):
+    """A callback's sys.exit(0) must not read as "equivalent"."""
+    pipeline.outcomes["a.yaml"] = SystemExit(0)
+    code, out, err = call("run", "a.yaml", "-q")
+    assert (code, out) == (3, "")
+    assert "the user's code ended the run with sys.exit(0)" in err
+
+
 def test_with_v_the_traceback_is_shown(call, pipeline):
     pipeline.outcomes["a.yaml"] = ZeroDivisionError("division by zero")
     _, _, err = call("run", "a.yaml", "-v")

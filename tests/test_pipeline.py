@@ -227,6 +227,16 @@ def test_two_runs_of_a_fixture_agree(told, name, tmp_path):
     assert first == second
 
 
+def test_training_to_nan_is_inconclusive(tiny):
+    """Both curves are NaN alike, which says nothing about whether the arms train alike."""
+    from equivcheck.pipeline import run_document
+
+    diverging = tiny.patched({"training.optimizer": {"name": "sgd", "learning_rate": float("inf")}})
+    report = run_document(diverging, cache_dir=tiny.folder)
+    assert (report.verdict, report.exit_code) == ("inconclusive", 3)
+    assert "NaN" in report.summary
+
+
 def test_only_the_selected_checks_judge(tiny):
     from equivcheck.pipeline import run_document
 

@@ -46,6 +46,10 @@ def guarded(action: Callable[[], int | None]) -> int:
         # A problem of a spec starts with file:line:column, where editors look for it.
         say(str(error) if isinstance(error, SpecError) else f"error: {error}")
         return error.exit_code
+    except SystemExit as error:
+        # A user's callback that leaves must not look like a verdict either, least of all with code 0.
+        say(f"error: the user's code ended the run with sys.exit({error.code!r})")
+        return EquivcheckError.exit_code
     except Exception as error:  # noqa: BLE001  (a bug of ours must not look like a verdict)
         hint = "" if _say_traceback() else "; rerun with -v for the traceback"
         say(f"internal error: {type(error).__name__}: {error}{hint}")
