@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
+from equivcheck.arms.said import place_of
+from equivcheck.arms.user_code import user_code
 from equivcheck.check import Check
 from equivcheck.evidence import Evidence
 from equivcheck.examine import Examination, examine
@@ -91,7 +93,8 @@ class Laboratory:
             same = before is not None and builder.gives_same("bottleneck", before.experiment)
             bottleneck = before.bottleneck if before and same else observe(builder.build("bottleneck"))
             frozen = observe(builder.build("frozen"))
-            evidence = trace_pair(bottleneck, frozen)
+            with _blaming(bottleneck.arm, frozen.arm):
+                evidence = trace_pair(bottleneck, frozen)
         examination = examine(evidence, self.checks)
         findings = tuple(_placed(finding, experiment) for finding in examination.findings)
         return Probed(experiment, bottleneck, frozen, evidence, replace(examination, findings=findings))
@@ -148,6 +151,19 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _blaming(*arms: Arm) -> Iterator[None]:
+    """Names the user's functions where a line of the user's raised; anything else is a bug of ours and stays one."""
+    try:
+        yield
+    except Exception as error:
+        names = dict.fromkeys(arm.made_by for arm in arms if arm.made_by is not None)
+        if not names or place_of(error) is None:
+            raise
+        with user_code(" or ".join(names), "comparing the arms"):
+            raise
 
 
 def _joined(findings: Sequence[Finding]) -> Patch:

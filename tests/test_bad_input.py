@@ -357,8 +357,93 @@ def test_a_spec_that_does_not_fit_its_data_or_network(refused, backbone, old, ne
 def test_a_backbone_that_is_no_model(refused, tensorflow):
     Path("base.keras").write_bytes(b"not a model")
     said = refused()
-    assert said.startswith("spec.yaml:6:")
-    assert f"{Path.cwd()}/base.keras: cannot be loaded as a Keras model: " in said
+    assert said.startswith(
+        f"spec.yaml:6:12: backbone.file: {Path.cwd()}/base.keras: cannot be loaded as a Keras model: "
+    )
+
+
+WHOLE = SPEC.replace(", cut: features", "")
+BACKBONES = """\
+import keras
+one, other, row = keras.Input((8, 8, 3)), keras.Input((8, 8, 3)), keras.Input((4,))
+def two_inputs(): return keras.Model([one, other], keras.layers.Flatten()(keras.layers.Add()([one, other])))
+def two_outputs(): return keras.Model(one, [keras.layers.Flatten()(one), keras.layers.Flatten()(one)])
+def rows(): return keras.Model(row, keras.layers.Dense(2)(row))
+"""
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("kind", ["file", "callable"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("two_inputs", "the backbone takes 2 inputs ("),
+        ("two_outputs", "the backbone has 2 outputs ("),
+        ("rows", "the backbone takes inputs of shape (None, 4); expected images"),
+    ],
+)
+def test_a_backbone_that_is_not_from_one_image_to_one_tensor(refused, tensorflow, kind, name, expected):
+    if kind == "file":
+        made = {}
+        exec(BACKBONES, made)  # noqa: S102
+        made[name]().save("base.keras")
+        assert refused(WHOLE).startswith(f"spec.yaml:6:12: backbone.file: {expected}")
+    else:
+        text = WHOLE.replace("file: base.keras", f"callable: 'theirs:{name}'")
+        assert refused(text, module=BACKBONES).startswith(f"spec.yaml:6:12: backbone.callable: {expected}")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("arm", ["", "bottleneck", "frozen"])
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (
+            "[batch_normalization: {axis: 7}, dense: {units: 2}]",
+            "head: batch_normalization: Keras raised IndexError: ",
+        ),
+        (
+            "[dense: {units: 2}]",
+            (
+                "head: the head's output has shape (None, 6, 6, 2); expected (None, units), one row for each image: "
+                "the features at the cut still have places; "
+                "add - flatten or global_average_pooling2d to the head, before its first dense\n"
+            ),
+        ),
+    ],
+)
+def test_a_head_that_does_not_fit_its_features(refused, backbone, arm, head, expected):
+    """In either arm, which may both have a head of their own."""
+    text = SPEC.replace("cut: features", "cut: conv")
+    if arm:
+        text = text.replace("[dense", "[flatten, dense") + f"{arm}: {{head: {head}}}\n"
+        assert refused(text).startswith(f"spec.yaml:9:{len(arm) + 4}: {expected}")
+    else:
+        text = text.replace("[dense: {units: 2, activation: softmax}]", head)
+        assert refused(text).startswith(f"spec.yaml:7:1: {expected}")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("arm", ["bottleneck", "frozen"])
+def test_augmentation_that_the_backbone_does_not_take(refused, backbone, arm):
+    said = refused(SPEC + f"{arm}: {{augmentation: [random_crop: {{height: 4, width: 4}}]}}\n")
+    assert "augmentation: gives images of shape (4, 4, 3); the backbone takes (8, 8, 3)\n" in said
+
+
+@pytest.mark.tensorflow
+def test_preprocessing_for_other_channels(refused, backbone):
+    text = SPEC.replace("[8, 8]", "[8, 8]\n  channels: 1") + "preprocessing: {application: vgg16}\n"
+    np.savez("data.npz", x=IMAGES[..., :1], y=LABELS)
+    assert refused(text).startswith(
+        "spec.yaml:10:1: preprocessing: preprocess_input of vgg16 on images of shape (8, 8, 1): Keras raised IndexError"
+    )
+
+
+@pytest.mark.parametrize("rate", [".nan", ".inf", "-.inf"])
+def test_an_optimizer_argument_that_is_no_number(refused, rate):
+    said = refused(SPEC.replace("training: {", f"training: {{optimizer: {{name: sgd, learning_rate: {rate}}}, "))
+    assert said.startswith("spec.yaml:8:50: training.optimizer.learning_rate: is ")
+    assert "expected a finite number" in said
 
 
 # --- callables ---
@@ -383,20 +468,99 @@ def arm():
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("def arm(): raise ValueError('no data\\nmore of it')", "theirs:arm raised ValueError: no data"),
-        ("import sys\ndef arm(): sys.exit(0)", "theirs:arm raised SystemExit: 0"),
-        ("import sys; sys.exit(0)", "theirs:arm: importing theirs raised SystemExit: 0"),
+        (
+            "def arm(): raise ValueError('no data\\nmore of it')",
+            "theirs:arm raised ValueError: no data more of it ({}:1)",
+        ),
+        ("import sys\ndef arm(): sys.exit(0)", "theirs:arm raised SystemExit: 0 ({}:2)"),
+        ("import sys; sys.exit(0)", "theirs:arm: importing theirs raised SystemExit: 0 ({}:1)"),
         ("def arm(x): pass", "theirs:arm raised TypeError: arm() missing 1 required positional argument: 'x'"),
         ("def arm(:", "theirs:arm: importing theirs raised SyntaxError: invalid syntax (theirs.py, line 1)"),
         (
             "import not_there_at_all",
-            "theirs:arm: importing theirs raised ModuleNotFoundError: No module named 'not_there_at_all'",
+            "theirs:arm: importing theirs raised ModuleNotFoundError: No module named 'not_there_at_all' ({}:1)",
         ),
     ],
 )
 def test_a_callable_that_breaks(refused, backbone, module, expected):
     """``sys.exit(0)`` in particular must not look like "equivalent"."""
+    expected = expected.format(Path.cwd() / "theirs.py")
     assert refused(CODE, code=3, module=module) == f"error: {expected}\n"
+
+
+DATA_SET = """
+class Data(keras.utils.PyDataset):
+    def __len__(self): return 2
+    def __getitem__(self, index):
+        raise OSError("boom")
+def data(): return Data(workers=2)
+"""
+GENERATOR = """
+import tensorflow as tf
+def samples():
+    yield X[0], Y[0]
+    raise OSError("boom")
+SPECS = tf.TensorSpec((8, 8, 3), tf.float32), tf.TensorSpec((), tf.int64)
+def data(): return tf.data.Dataset.from_generator(samples, output_signature=SPECS).batch(4)
+"""
+SECOND_EPOCH = """
+import tensorflow as tf
+left = [2]
+def samples():
+    left[0] -= 1
+    if left[0] >= 0:
+        yield from zip(X, Y)
+    else:
+        raise OSError("boom")
+SPECS = tf.TensorSpec((8, 8, 3), tf.float32), tf.TensorSpec((), tf.int64)
+def data(): return tf.data.Dataset.from_generator(samples, output_signature=SPECS).batch(4)
+"""
+CALLBACK = """
+class Mine(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise OSError("boom")
+"""
+LEAVING = CALLBACK.replace('OSError("boom")', "SystemExit(0)")
+LAYER = """
+class Mine(keras.layers.Layer):
+    def call(self, inputs, training=None):
+        if training:
+            raise OSError("boom")
+        return inputs
+"""
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("more", "old", "new", "doing", "kind"),
+    [
+        (DATA_SET, "train=(X, Y)", "train=data()", "reading the training data", "OSError: boom"),
+        (DATA_SET, "validation=None", "validation=data()", "reading the validation data", "OSError: boom"),
+        (GENERATOR, "train=(X, Y)", "train=data()", "reading the training data", "OSError: boom"),
+        (SECOND_EPOCH, "train=(X, Y)", "train=data()", "", "OSError: boom"),
+        (LAYER, "keras.layers.Flatten()", "Mine(), keras.layers.Flatten()", "fit", "boom"),
+        (CALLBACK, '"epochs": 1', '"epochs": 1, "callbacks": [Mine()]', "fit", "OSError: boom"),
+        (LEAVING, '"epochs": 1', '"epochs": 1, "callbacks": [Mine()]', "fit", "SystemExit: 0"),
+    ],
+    ids=["data set", "validation", "generator", "third epoch", "layer", "callback", "callback that leaves"],
+)
+def test_what_breaks_after_the_callable_returned(refused, backbone, more, old, new, doing, kind):
+    """Named with the callable and with the line of the user's that raised, wherever Keras ran it."""
+    module = MODEL.replace(old, new) + more
+    line = next(number for number, text in enumerate(module.splitlines(), 1) if "raise " in text)
+    said = refused(CODE, code=3, module=module)
+    assert said.startswith("error: theirs:arm: " + doing)
+    assert " of the frozen arm raised " in said
+    assert kind in said
+    assert said.endswith(f" ({Path.cwd()}/theirs.py:{line})\n")
+
+
+@pytest.mark.tensorflow
+def test_a_data_set_that_gives_nothing(refused, backbone):
+    module = MODEL.replace("train=(X, Y)", "train=data()") + GENERATOR.replace("yield X[0], Y[0]", "return; yield")
+    said = refused(CODE, code=3, module=module)
+    assert said.startswith("error: theirs:arm: ")
+    assert "the training data of the frozen arm gave no batch" in said
 
 
 @pytest.mark.tensorflow
@@ -459,7 +623,7 @@ def test_verbose_shows_the_traceback(backbone):
     assert result.exit_code == 3
     assert "Traceback (most recent call last):" in result.stderr
     assert "in arm" in result.stderr
-    assert result.stderr.endswith("error: theirs:arm raised ValueError: in here\n")
+    assert result.stderr.endswith(f"error: theirs:arm raised ValueError: in here ({Path.cwd()}/theirs.py:2)\n")
 
 
 @pytest.mark.tensorflow
@@ -470,4 +634,4 @@ def test_a_second_spec_is_checked_although_the_first_is_bad(backbone):
     assert result.exit_code == 2
     first, second = result.stderr.splitlines()
     assert first.startswith("error: gone.yaml: no such file")
-    assert second == "error: theirs:arm raised ValueError: in here"
+    assert second == f"error: theirs:arm raised ValueError: in here ({Path.cwd()}/theirs.py:2)"

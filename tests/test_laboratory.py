@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from equivcheck.catalog import all_checks
+from equivcheck.errors import UserCodeError
 from equivcheck.spec import resolve
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
@@ -123,6 +125,36 @@ def test_an_arm_whose_loss_refuses_its_labels_has_no_curves(laboratory, tiny, cl
     probed = laboratory.probe(resolve(tiny.patched(patch)), before=clean)
     assert codes(probed.errors) == ["EQ302"]
     assert {curve.arm for curve in laboratory.train(probed)} == {"bottleneck"}
+
+
+@pytest.mark.parametrize(
+    ("made_by", "name"),
+    [
+        (("a:b", None), "a:b"),
+        ((None, "c:d"), "c:d"),
+        (("a:b", "c:d"), "a:b or c:d"),
+        (("a:b", "a:b"), "a:b"),
+    ],
+)
+def test_a_layer_of_the_users_that_breaks_while_the_arms_are_compared(made_by, name):
+    """A line of the user's raised; which of two arms it belongs to is not known."""
+    from equivcheck.laboratory import _blaming
+
+    message = rf"^{name}: comparing the arms raised KeyError: 'x' \(.*\.py:\d+\)$"
+    arms = [SimpleNamespace(made_by=made) for made in made_by]
+    with pytest.raises(UserCodeError, match=message), _blaming(*arms):
+        raise KeyError("x")
+
+
+@pytest.mark.parametrize("made_by", [None, "a:b"])
+def test_a_bug_of_ours_is_not_blamed_on_the_user(made_by):
+    """Where no line of the user's took part it stays an internal error, in an arm of the user's as well."""
+    from equivcheck.laboratory import _blaming
+
+    blaming = _blaming(SimpleNamespace(made_by=made_by), SimpleNamespace(made_by=None))
+    blaming.__enter__()
+    # Raised nowhere, so by no line of this file either: it is handed on as it is.
+    assert blaming.__exit__(TypeError, TypeError("ours"), None) is False
 
 
 def test_a_check_that_fails_makes_the_verdict_inconclusive(tiny, monkeypatch):

@@ -67,6 +67,7 @@ class Arm:
         seed: Set for Python, NumPy and TensorFlow right before ``fit``.
         extractor: The backbone whose stored output ``model`` is trained on; None for the frozen arm.
         as_trained: From raw pixels to what the backbone's weights were trained on; None where that is unknown.
+        made_by: ``module:function`` of the user's that made the arm or its backbone; None where a spec says it all.
     """
 
     name: ArmName
@@ -77,6 +78,7 @@ class Arm:
     seed: int
     extractor: keras.Model | None = None
     as_trained: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+    made_by: str | None = None
 
     @property
     def network(self) -> tuple[keras.Model, ...]:

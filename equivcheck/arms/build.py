@@ -19,14 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Feed, Split
-from equivcheck.arms.backbone import Stock, build_backbone
+from equivcheck.arms.backbone import Stock, load_network, source_of, up_to_cut
 from equivcheck.arms.feature_cache import cached_features
 from equivcheck.arms.from_code import arm_from_code
-from equivcheck.arms.head import build_layers, check_head
+from equivcheck.arms.head import (
+    AUGMENTATION_PREFIX,
+    apply_layers,
+    build_layers,
+    check_head,
+    head_model,
+    units_of,
+)
 from equivcheck.arms.inference import InferenceMode
 from equivcheck.arms.labels import encode
 from equivcheck.arms.preprocessing import preprocess
+from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
+from equivcheck.arms.user_code import user_code
 from equivcheck.errors import InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
@@ -87,23 +96,24 @@ class Builder:
         if training.drop_remainder:
             with self._at(name, "training.drop_remainder"):
                 train_images = _whole_batches(train_images, training.batch_size)
-        with self._at(name, "backbone.cut" if spec.backbone.cut is not None else "backbone"):
-            backbone = build_backbone(spec, self.stock, folder=self.folder)
+        backbone = self._backbone(name, spec)
         with self._at(name, "augmentation"):
-            augmentation = build_layers(spec.augmentation or (), prefix="augmentation_")
+            augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
+        with self._at(name, "augmentation" if augmentation else "backbone"):
+            front = _front(spec, backbone, augmentation) if name == "frozen" else None
         keras.utils.set_random_seed(training.seed)
         with self._at(name, "head"):
             head = build_layers(spec.head)
-            if name == "bottleneck":
-                model = _head_model(head, backbone.output_shape[1:])
-            else:
-                model = _end_to_end(spec, backbone, augmentation, head)
-            check_head(model.output_shape[-1], spec.labels, training.loss, len(train.classes))
-        with self._at(name, "training.optimizer"):
+            model = head_model(head, backbone.output_shape[1:]) if front is None else _end_to_end(front, head)
+            check_head(units_of(model.output_shape), spec.labels, training.loss, len(train.classes))
+        if front is not None:
+            _freeze(spec, backbone, model)
+        with self._at(name, "training.optimizer"), refused():
             model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=["accuracy"])
         x_train, x_validation = train_images, validation_images
         if name == "bottleneck":
-            augmented = _augmented(train_images, augmentation)
+            with self._at(name, "augmentation"):
+                augmented = _augmented(train_images, augmentation, backbone)
             x_train = self._features(spec, backbone, augmented, train)
             x_validation = self._features(spec, backbone, validation_images, validation)
             train_images = augmented
@@ -119,13 +129,25 @@ class Builder:
             seed=training.seed,
             extractor=backbone if name == "bottleneck" else None,
             as_trained=self._as_trained(spec),
+            made_by=spec.backbone.callable,
         )
+
+    def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
+        source = f"backbone.{source_of(spec.backbone)}"
+        with self._at(name, source):
+            network = load_network(spec, self.stock, folder=self.folder)
+        with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
+            return up_to_cut(network, spec)
 
     def _features(
         self, spec: ArmSpec, extractor: keras.Model, images: npt.NDArray[np.float32], samples: Samples
     ) -> npt.NDArray[Any]:
         batch_size = self.extraction_batch_size()
-        compute = partial(extractor.predict, images, batch_size=batch_size, verbose=0)
+
+        def compute() -> npt.NDArray[Any]:
+            with user_code(spec.backbone.callable, "predict of the backbone"):
+                return np.asarray(extractor.predict(images, batch_size=batch_size, verbose=0))
+
         folder = None if spec.backbone.callable is not None else self.cache
         return cached_features(
             folder, extractor, images, samples.ids[: len(images)], batch_size=batch_size, compute=compute
@@ -167,30 +189,32 @@ def _whole_batches(images: npt.NDArray[np.float32], batch_size: int) -> npt.NDAr
     return images[:kept]
 
 
-def _head_model(head: list[keras.layers.Layer], shape: tuple[int, ...]) -> keras.Model:
-    return keras.Sequential([keras.Input(shape), *head], name="head")
-
-
-def _end_to_end(
-    spec: ArmSpec, backbone: keras.Model, augmentation: list[keras.layers.Layer], head: list[keras.layers.Layer]
-) -> keras.Model:
-    """Backbone and head in one model, frozen as the spec says."""
+def _front(
+    spec: ArmSpec, backbone: keras.Model, augmentation: list[keras.layers.Layer]
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """The frozen arm's model as far as the head: its input, and the features that its head is put on."""
     call = spec.backbone.call
     if call == "flat":
         if augmentation:
             raise InputError("augmentation layers need an input in front of the backbone; backbone.call: flat has none")
-        inputs, outputs = backbone.input, backbone.output
-    else:
-        inputs = outputs = keras.Input(backbone.input_shape[1:])
-        for layer in augmentation:
-            outputs = layer(outputs)
+        return backbone.input, backbone.output
+    inputs = keras.Input(backbone.input_shape[1:])
+    images = apply_layers(augmentation, inputs)
+    _check_taken(images.shape[1:], backbone)
+    with refused("the backbone"), user_code(spec.backbone.callable, "calling the backbone"):
         if call == "inference":
-            outputs = InferenceMode(backbone, name="inference_mode")(outputs)
-        else:
-            outputs = backbone(outputs, training=False) if call == "training_false" else backbone(outputs)
-    for layer in head:
-        outputs = layer(outputs)
-    model = keras.Model(inputs, outputs, name="frozen")
+            return inputs, InferenceMode(backbone, name="inference_mode")(images)
+        return inputs, backbone(images, training=False) if call == "training_false" else backbone(images)
+
+
+def _end_to_end(front: tuple[keras.KerasTensor, keras.KerasTensor], head: list[keras.layers.Layer]) -> keras.Model:
+    """Backbone and head in one model."""
+    inputs, features = front
+    return keras.Model(inputs, apply_layers(head, features), name="frozen")
+
+
+def _freeze(spec: ArmSpec, backbone: keras.Model, model: keras.Model) -> None:
+    """Freezes as the spec says."""
     freeze = spec.backbone.freeze
     if freeze is True:
         backbone.trainable = False
@@ -198,7 +222,6 @@ def _end_to_end(
         start, _, stop = freeze.layers.partition(":")
         for layer in model.layers[int(start) if start else None : int(stop) if stop else None]:
             layer.trainable = False
-    return model
 
 
 def _optimizer(training: Training) -> keras.optimizers.Optimizer:
@@ -212,11 +235,20 @@ def _optimizer(training: Training) -> keras.optimizers.Optimizer:
     return keras.optimizers.get({"class_name": training.optimizer.name, "config": arguments})
 
 
-def _augmented(images: npt.NDArray[np.float32], augmentation: list[keras.layers.Layer]) -> npt.NDArray[np.float32]:
+def _augmented(
+    images: npt.NDArray[np.float32], augmentation: list[keras.layers.Layer], backbone: keras.Model
+) -> npt.NDArray[np.float32]:
     """One random draw for the whole set: what a user stores who augments before extracting features."""
-    for layer in augmentation:
-        images = np.asarray(layer(images, training=True), np.float32)
-    return images
+    augmented = np.asarray(apply_layers(augmentation, images, training=True), np.float32)
+    _check_taken(augmented.shape[1:], backbone)
+    return augmented
+
+
+def _check_taken(shape: tuple[int | None, ...], backbone: keras.Model) -> None:
+    """Refuses augmentation that makes other images than the backbone takes: a crop, say."""
+    taken = backbone.input_shape[1:]
+    if len(shape) != len(taken) or any(want not in {None, size} for want, size in zip(taken, shape, strict=True)):
+        raise InputError(f"gives images of shape {shape}; the backbone takes {taken}")
 
 
 def _fit_arguments(training: Training) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
         fit={"epochs": 1, **fit},
         seed=SEED,
         extractor=backbone if name == "bottleneck" else None,
+        made_by=function,
     )
 
 

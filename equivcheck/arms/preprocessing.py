@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from equivcheck.arms.said import refused
 from equivcheck.arms.user_code import call_user_function
 from equivcheck.errors import InputError
 from equivcheck.spec.model import Preprocessing
@@ -35,7 +36,9 @@ def preprocess(
         return copy * np.float32(preprocessing.rescale) + np.float32(preprocessing.offset)
     if preprocessing.application is not None:
         module = getattr(keras.applications, preprocessing.application)
-        return np.asarray(module.preprocess_input(copy), np.float32)
+        # Most shift each of three channels by a mean of its own.
+        with refused(f"preprocess_input of {preprocessing.application} on images of shape {pixels.shape[1:]}"):
+            return np.asarray(module.preprocess_input(copy), np.float32)
     assert preprocessing.callable is not None
     value = call_user_function(preprocessing.callable, copy, folder=folder)
     try:

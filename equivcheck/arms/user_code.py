@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from equivcheck.errors import InputError, UserCodeError
+from equivcheck.arms.said import described
+from equivcheck.errors import EquivcheckError, InputError, UserCodeError
 
 
 def load_user_function(name: str, *, folder: Path) -> Any:
@@ -30,9 +31,9 @@ def load_user_function(name: str, *, folder: Path) -> Any:
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 raise InputError(f"{name}: no module {module_name!r} in {folder} or on the Python path") from None
-            raise UserCodeError(f"{name}: importing {module_name} raised {_described(error)}") from error
+            raise UserCodeError(f"{name}: importing {module_name} raised {described(error)}") from error
         except (Exception, SystemExit) as error:
-            raise UserCodeError(f"{name}: importing {module_name} raised {_described(error)}") from error
+            raise UserCodeError(f"{name}: importing {module_name} raised {described(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         where = getattr(module, "__file__", None) or module_name
@@ -48,20 +49,24 @@ def call_user_function(name: str, *arguments: Any, folder: Path) -> Any:
 
 
 @contextmanager
-def user_code(name: str) -> Iterator[None]:
-    """Turns whatever the user's code raises inside into one error that names the callable.
+def user_code(name: str | None, doing: str = "") -> Iterator[None]:
+    """Turns whatever the user's code raises inside into one error that names the callable and the user's line.
 
     ``sys.exit(0)`` as well, which would else end the run as "equivalent".
+
+    Args:
+        name: ``module:function`` that made what runs inside; None where nothing of it is the user's.
+        doing: What runs, such as ``fit of the frozen arm``, where it is not the function itself.
     """
     try:
         yield
+    except EquivcheckError:
+        raise
     except (Exception, SystemExit) as error:
-        raise UserCodeError(f"{name} raised {_described(error)}") from error
-
-
-def _described(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        if name is None:
+            raise
+        what = f"{name}: {doing}" if doing else name
+        raise UserCodeError(f"{what} raised {described(error)}") from error
 
 
 #: The folder that each module beside a spec came from: the next spec may have a train.py of its own.

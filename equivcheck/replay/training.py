@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
+from equivcheck.arms.user_code import user_code
 from equivcheck.measured import Curve
 
 #: Is told how many epochs are done, and how many there will be.
@@ -35,19 +36,23 @@ def train(arm: Arm, progress: Progress) -> Training:
     Args:
         arm: The arm.
         progress: Told after every epoch.
+
+    Raises:
+        UserCodeError: Something of the user's raised: a callback, a data set, a layer.
     """
     epochs = int(arm.fit.get("epochs", 1))
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _logs: progress(epoch + 1, epochs))
     callbacks = [*arm.fit.get("callbacks", ()), report]
     feed = arm.train.feed
     keras.utils.set_random_seed(arm.seed)
-    history = arm.model.fit(
-        feed.x,
-        feed.y,
-        sample_weight=feed.sample_weight,
-        validation_data=arm.validation.feed.as_tuple() if arm.validation is not None else None,
-        **{"verbose": 0, **arm.fit, "callbacks": callbacks},
-    )
+    with user_code(arm.made_by, f"fit of the {arm.name} arm"):
+        history = arm.model.fit(
+            feed.x,
+            feed.y,
+            sample_weight=feed.sample_weight,
+            validation_data=arm.validation.feed.as_tuple() if arm.validation is not None else None,
+            **{"verbose": 0, **arm.fit, "callbacks": callbacks},
+        )
     curves = tuple(
         Curve(arm.name, _metric(name), tuple(float(value) for value in values))
         for name, values in history.history.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -62,8 +63,11 @@ def check_argument(value: Any, at: str = "") -> None:
     """Refuses an argument from which Keras would import or run something.
 
     A mapping may only be Keras' way of writing an object: ``{class_name: L2, config: {l2: 0.01}}``. Keras would
-    also follow ``module`` and ``registered_name`` and import what they name.
+    also follow ``module`` and ``registered_name`` and import what they name. Nor may a number be NaN or infinite:
+    Keras takes both, and every weight is NaN from the first step on.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise wrong(f"is {'NaN' if math.isnan(value) else 'infinite'}; expected a finite number", at=at)
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
             check_argument(item, join(at, index))

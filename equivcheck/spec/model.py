@@ -170,7 +170,9 @@ class Backbone(Model):
         "imagenet", description="For an application: imagenet, none or the path of a weights file."
     )
     cut: Annotated[str | int, BeforeValidator(_name_or_index)] | None = Field(
-        None, description="Layer whose output is the feature, by name or index; default: the last layer."
+        None,
+        description="Layer whose output is the feature: its name, or its index as in model.layers[index], where "
+        "negative ones count from the end and a Sequential does not count its input; default: the last layer.",
     )
     freeze: Annotated[
         Annotated[StrictBool, Tag("flag")] | Annotated[Slice, Tag("slice")],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
 from pathlib import Path
 
 from equivcheck.errors import Problem
@@ -146,6 +146,8 @@ def _module(callable_name: str | None, folder: Path) -> Iterator[str]:
     module = callable_name.partition(":")[0]
     top = module.partition(".")[0]
     found = PathFinder.find_spec(top, [str(folder), str(Path.cwd())]) or _installed(top)
+    if found is None and _made_at_run_time(top):
+        return
     if found is None:
         yield f"no module {top!r} in {folder} or on the Python path"
     elif found.loader is None and module == top:
@@ -153,7 +155,13 @@ def _module(callable_name: str | None, folder: Path) -> Iterator[str]:
 
 
 def _installed(top: str) -> ModuleSpec | None:
-    try:
-        return find_spec(top)
-    except ValueError:  # a module such as __main__ that came from nowhere
-        return None
+    """Asks the finders themselves: ``find_spec`` first believes sys.modules, where a deleted module lives on."""
+    finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
+    specs = (find(top, None) for find in finders if find is not None)
+    return next((found for found in specs if found is not None), None)
+
+
+def _made_at_run_time(top: str) -> bool:
+    """Whether a loaded module came from no finder: a notebook's ``__main__``, say, whose functions can be named."""
+    module = sys.modules.get(top)
+    return module is not None and (top == "__main__" or getattr(module, "__spec__", None) is None)

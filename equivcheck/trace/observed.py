@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import keras
 
 from equivcheck.arms.arm import Arm
-from equivcheck.errors import InconclusiveError
+from equivcheck.arms.user_code import user_code
+from equivcheck.errors import InconclusiveError, UserCodeError
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.step import Step, flags_of, take_step
@@ -43,13 +44,17 @@ def observe(arm: Arm) -> Observed:
 
     Raises:
         InconclusiveError: ``fit`` raises, and not because of labels that the loss refuses (that is a finding).
+        UserCodeError: The same, of an arm that the user's own function made.
     """
     train = walk(arm, arm.train)
     # Before the step: this builds loss and metrics on a few samples, which fit would else do by tracing the model once
     # more.
     evaluate = _evaluate_flags(arm, train)
-    step = take_step(arm)
+    with user_code(arm.made_by, f"fit of the {arm.name} arm"):  # what is no Exception leaves the step: sys.exit
+        step = take_step(arm)
     if step.failure is not None and not _refused(arm, train):
+        if arm.made_by is not None:
+            raise UserCodeError(f"{arm.made_by}: fit of the {arm.name} arm raised {step.failure}")
         raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
     validation = None if arm.validation is None else walk(arm, arm.validation, validation=True)
     return Observed(arm, train, validation, evaluate, step)

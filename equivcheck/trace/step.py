@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from equivcheck.arms.arm import Arm
+from equivcheck.arms.said import described
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.state import undisturbed
 
@@ -23,7 +24,8 @@ class Step:
     Attributes:
         change: Largest absolute change of each variable, by ``id`` of the variable.
         flags: ``training`` values by layer path, for layers that take one.
-        failure: What ``fit`` raised, if it did; then nothing is known of the rest.
+        failure: What ``fit`` raised, if it did, in one line and with the place in the user's own code; then nothing is
+            known of the rest.
     """
 
     change: Mapping[int, float]
@@ -47,7 +49,7 @@ def take_step(arm: Arm) -> Step:
             with flags_of(model) as flags:
                 model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
         except Exception as error:  # noqa: BLE001  (whatever user code or a loss raises ends the step)
-            return Step({}, {}, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            return Step({}, {}, described(error))
         change = {
             id(variable): float(np.abs(np.array(variable, np.float64) - value).max(initial=0.0))
             for variable, value in zip(model.variables, before, strict=True)

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Split
+from equivcheck.arms.user_code import user_code
 from equivcheck.diff.identity import match_ids, match_images
+from equivcheck.errors import InconclusiveError, UserCodeError
 from equivcheck.evidence import OrderTrace
 from equivcheck.trace.labels import class_index, count_outputs
 from equivcheck.trace.order import Batch, number_samples, record
@@ -49,13 +51,23 @@ class Walk:
 
 
 def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:
-    """Lets ``fit`` pull the split and writes down what came."""
-    passes = record(split.feed, arm.fit, seed=arm.seed, validation=validation)
+    """Lets ``fit`` pull the split and writes down what came.
+
+    Raises:
+        UserCodeError: A generator or data set of the user's raised, or gave nothing.
+    """
+    what = f"the {'validation' if validation else 'training'} data of the {arm.name} arm"
+    with user_code(arm.made_by, f"reading {what}"):
+        passes = record(split.feed, arm.fit, seed=arm.seed, validation=validation)
+    if not passes or not all(passes):
+        message = f"{what} gave no batch" + (f" in epoch {len(passes)}" if len(passes) > 1 else "")
+        raise UserCodeError(f"{arm.made_by}: {message}") if arm.made_by is not None else InconclusiveError(message)
     known = np.asarray(split.feed.x) if split.feed.arrays else None
     numbers = number_samples(known, passes)
     x = known if known is not None else _rows(passes, numbers)
     images = split.images if split.images is not None else x if arm.extractor is None and x.ndim == 4 else None  # noqa: PLR2004
-    outputs = count_outputs(arm.model, x)
+    with user_code(arm.made_by, f"running the {arm.name} arm's model"):
+        outputs = count_outputs(arm.model, x)
     y = np.concatenate([batch.labels for batch in passes[0]])
     order = OrderTrace(
         samples=tuple(numbers),

@@ -38,13 +38,14 @@ def network():
 @pytest.fixture
 def build(experiment, tmp_path):
     """The backbone that a spec describes, by default through one stock."""
-    from equivcheck.arms.backbone import Stock, build_backbone
+    from equivcheck.arms.backbone import Stock, load_network, up_to_cut
 
     kept = Stock()
 
     def of(text, arm="bottleneck", arms="", stock=kept):
         indented = "\n".join(f"  {line}" for line in text.splitlines())
-        return build_backbone(getattr(experiment(indented, arms), arm), stock, folder=tmp_path)
+        spec = getattr(experiment(indented, arms), arm)
+        return up_to_cut(load_network(spec, stock, folder=tmp_path), spec)
 
     return of
 
@@ -128,6 +129,113 @@ def test_a_sequential_network_can_be_cut(build, tmp_path):
     backbone = build("file: base.keras\ncut: flatten")
     np.testing.assert_array_equal(backbone(X), layers[1](layers[0](X)))
     assert backbone.name == "base"
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, -1, -3])
+@pytest.mark.parametrize("sequential", [True, False])
+def test_a_number_is_an_index_into_the_layers_of_the_model_as_users_see_them(build, network, tmp_path, sequential, cut):
+    """A Sequential does not list its InputLayer; the graph that it becomes does."""
+    import keras
+
+    model = network()
+    if sequential:
+        model = keras.Sequential([keras.Input((8, 8, 3)), *model.layers[1:4]], name="base")
+    model.save(tmp_path / "base.keras")
+    model = keras.models.load_model(tmp_path / "base.keras")
+    expected = keras.Model(model.inputs[0], model.layers[cut].output)
+    backbone = build(f"file: base.keras\ncut: {cut}")
+    assert backbone.layers[-1].name == model.layers[cut].name
+    np.testing.assert_array_equal(backbone(X), expected(X))
+
+
+def test_a_number_beyond_the_layers_of_a_sequential(build, tmp_path):
+    import keras
+
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()]).save(tmp_path / "base.keras")
+    with pytest.raises(InputError, match=r"^no layer 1 to cut at; the backbone has 1$"):
+        build("file: base.keras\ncut: 1")
+
+
+@pytest.fixture
+def odd(theirs):
+    """A network of this many inputs of one shape and this many outputs, in the structure that is asked for."""
+    import keras
+
+    def of(shape=(8, 8, 3), inputs=1, outputs=1, structure=None):
+        given = [keras.Input(shape, name=f"input_{number}") for number in range(inputs)]
+        joined = keras.layers.Concatenate(name="joined")(given) if inputs > 1 else given[0]
+        made = [keras.layers.Dense(2, name=f"output_{number}")(joined) for number in range(outputs)]
+        one, other = given[0] if inputs == 1 else given, made[0] if outputs == 1 else made
+        return keras.Model(structure(one) if structure else one, structure(other) if structure else other)
+
+    return lambda **about: theirs(lambda: of(**about))
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (
+            {"inputs": 2},
+            (
+                "the backbone takes 2 inputs ((None, 8, 8, 3), (None, 8, 8, 3)); "
+                "expected one, an image (None, height, width, channels)"
+            ),
+        ),
+        (
+            {"shape": (5,)},
+            "the backbone takes inputs of shape (None, 5); expected images (None, height, width, channels)",
+        ),
+        (
+            {"outputs": 2},
+            (
+                "the backbone has 2 outputs ((None, 8, 8, 2), (None, 8, 8, 2)); expected one; "
+                "name the layer whose output is the feature in backbone.cut"
+            ),
+        ),
+    ],
+)
+def test_a_network_that_is_not_from_one_image_to_one_feature(build, odd, about, message):
+    with pytest.raises(InputError) as raised:
+        build(odd(**about))
+    assert str(raised.value) == message
+
+
+def test_one_of_several_outputs_can_be_cut_at(build, odd):
+    assert build(odd(outputs=2) + "\ncut: output_1").output_shape == (None, 8, 8, 2)
+
+
+@pytest.mark.parametrize("structure", [lambda one: [one], lambda one: {one.name: one}], ids=["list", "dict"])
+@pytest.mark.parametrize("cut", ["", "\ncut: output_0"])
+def test_one_input_and_output_in_a_structure(build, odd, structure, cut):
+    backbone = build(odd(structure=structure) + cut)
+    assert backbone(X).shape == (2, 8, 8, 2)
+
+
+def test_a_layer_of_several_outputs_is_no_cut(build, theirs):
+    import keras
+
+    class Both(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs, inputs + 1
+
+    def make():
+        image = keras.Input((8, 8, 3))
+        return keras.Model(image, keras.layers.Add()(Both(name="both")(image)))
+
+    with pytest.raises(InputError, match=r"^layer 'both' has 2 outputs; cut at a layer that has one$"):
+        build(theirs(make) + "\ncut: both")
+
+
+def test_a_network_inside_the_network_is_no_cut(build, theirs, network):
+    """Its own output belongs to its own graph."""
+    import keras
+
+    def make():
+        image = keras.Input((8, 8, 3))
+        return keras.Model(image, keras.layers.Dropout(0.1)(network()(image)))
+
+    with pytest.raises(InputError, match=r"^cannot be cut at 'base': Output with path `` is not connected"):
+        build(theirs(make) + "\ncut: base")
 
 
 def test_a_network_that_is_no_graph_is_refused(build, theirs):
@@ -255,14 +363,15 @@ def test_a_function_that_raises_is_named(build, theirs):
 @pytest.fixture
 def small(build, experiment, tmp_path):
     """An application at 32 x 32 pixels, with random weights unless told otherwise."""
-    from equivcheck.arms.backbone import Stock, build_backbone
+    from equivcheck.arms.backbone import Stock, load_network, up_to_cut
 
     kept = Stock()
 
     def of(application, *lines, arm="bottleneck", weights="none"):
         text = "".join(f"  {line}\n" for line in (f"application: {application}", f"weights: {weights}", *lines))
         arms = "bottleneck: &size {data: {image_size: [32, 32]}}\nfrozen: *size\n"
-        return build_backbone(getattr(experiment(text, arms), arm), kept, folder=tmp_path)
+        spec = getattr(experiment(text, arms), arm)
+        return up_to_cut(load_network(spec, kept, folder=tmp_path), spec)
 
     return of
 

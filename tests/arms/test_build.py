@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -321,6 +323,36 @@ def test_the_place_in_the_spec_is_said(pair, arms, message):
     (problem,) = raised.value.problems
     assert problem.location.file.endswith("spec.yaml")
     assert problem.location.line is not None
+
+
+def test_a_backbone_of_the_users_that_breaks_in_predict(builder, monkeypatch):
+    import keras
+
+    from equivcheck.errors import UserCodeError
+
+    class Broken(keras.layers.Layer):
+        def call(self, inputs):
+            if inputs.shape[0] != 7:  # the shape of nothing: symbolic calls pass
+                return keras.ops.reshape(inputs, (-1, 7 * 191))
+            return inputs
+
+    module = ModuleType("made_up_network")
+    module.make = lambda: keras.Sequential([keras.Input((8, 8, 3)), Broken()])
+    monkeypatch.setitem(sys.modules, "made_up_network", module)
+    with pytest.raises(UserCodeError, match=r"^made_up_network:make: predict of the backbone raised "):
+        builder(backbone="  callable: 'made_up_network:make'").build("bottleneck")
+
+
+@pytest.mark.parametrize("arm", ["bottleneck", "frozen"])
+def test_an_arm_knows_whose_backbone_it_has(builder, network, monkeypatch, arm):
+    import keras
+
+    module = ModuleType("made_up_network")
+    module.make = lambda: keras.models.clone_model(network)
+    monkeypatch.setitem(sys.modules, "made_up_network", module)
+    made = builder(backbone="  callable: 'made_up_network:make'\n  cut: flatten").build(arm)
+    assert made.made_by == "made_up_network:make"
+    assert builder().build(arm).made_by is None
 
 
 def test_features_depend_on_the_batch_size_of_the_frozen_arm(builder):

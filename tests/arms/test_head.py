@@ -75,6 +75,61 @@ def test_arguments_that_keras_refuses_are_said_in_one_line(build, name, argument
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("model", [True, False], ids=["bottleneck", "frozen"])
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        (
+            (("dropout", {"rate": 0.5}), ("batch_normalization", {"axis": 7})),
+            r"^batch_normalization: Keras raised IndexError: \w+ index out of range$",
+        ),
+        (
+            (("dense", {"units": 2}), ("conv2d", {"filters": 2, "kernel_size": 3})),
+            r"^conv2d: .*expected min_ndim=4, found ndim=2",
+        ),
+    ],
+)
+def test_a_layer_that_does_not_take_its_input_is_named(build, model, calls, message):
+    """Whatever Keras raises: an axis that is not there is an IndexError."""
+    import keras
+
+    from equivcheck.arms.head import apply_layers, head_model
+
+    layers = build(*calls)
+    with pytest.raises(InputError, match=message):
+        head_model(layers, (4,)) if model else apply_layers(layers, keras.Input((4,)))
+
+
+def test_too_little_memory_is_not_the_specs_fault():
+    from equivcheck.arms.said import refused
+
+    with pytest.raises(MemoryError), refused("dense"):
+        raise MemoryError
+
+
+def test_units_of_a_row():
+    from equivcheck.arms.head import units_of
+
+    assert units_of((None, 5)) == 5
+
+
+@pytest.mark.parametrize(
+    ("shape", "way_out"),
+    [
+        ((None, 3, 3, 5), "add - flatten or global_average_pooling2d to the head"),
+        ((None, 9, 5), "add - flatten or global_average_pooling1d to the head"),
+        ((None, 2, 3, 3, 5), "add - flatten to the head"),
+    ],
+)
+def test_units_of_a_map(shape, way_out):
+    from equivcheck.arms.head import units_of
+
+    with pytest.raises(InputError) as raised:
+        units_of(shape)
+    assert f"the head's output has shape {shape}" in str(raised.value)
+    assert way_out in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("outputs", "labels", "loss", "classes"),
     [

@@ -95,17 +95,18 @@ def test_what_is_not_there(tmp_path, name, message):
 @pytest.mark.parametrize(
     ("text", "described"),
     [
-        ("import does_not_exist_anywhere", "ModuleNotFoundError: No module named 'does_not_exist_anywhere'"),
-        ("raise ValueError('first line\\nsecond line')", "ValueError: first line"),
-        ("raise ValueError", "ValueError"),
+        ("import does_not_exist_anywhere", "ModuleNotFoundError: No module named 'does_not_exist_anywhere' ({}:1)"),
+        ("raise ValueError('first line\\nsecond line')", "ValueError: first line second line ({}:1)"),
+        ("raise ValueError", "ValueError ({}:1)"),
         ("def f(:", "SyntaxError: invalid syntax (theirs.py, line 1)"),
-        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("import sys; sys.exit(0)", "SystemExit: 0 ({}:1)"),
     ],
 )
 def test_a_module_that_breaks_while_it_is_imported(module, text, described):
     folder = module(text)
     with pytest.raises(UserCodeError) as raised:
         load_user_function("theirs:f", folder=folder)
+    described = described.format(folder / "theirs.py")
     assert str(raised.value) == f"theirs:f: importing theirs raised {described}"
     assert raised.value.__cause__ is not None
 
@@ -116,7 +117,7 @@ def test_a_module_that_breaks_while_it_is_imported(module, text, described):
         ("raise KeyError('x')", "KeyError: 'x'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(0)", "SystemExit: 0"),
-        ("raise RuntimeError('\\n  indented\\nmore')", "RuntimeError: indented"),
+        ("raise RuntimeError('\\n  indented\\nmore')", "RuntimeError: indented more"),
     ],
 )
 def test_a_function_that_raises_is_named(module, statement, described):
@@ -124,7 +125,7 @@ def test_a_function_that_raises_is_named(module, statement, described):
     folder = module(f"def f():\n    {statement}\n")
     with pytest.raises(UserCodeError) as raised:
         call_user_function("theirs:f", folder=folder)
-    assert str(raised.value) == f"theirs:f raised {described}"
+    assert str(raised.value) == f"theirs:f raised {described} ({folder / 'theirs.py'}:2)"
     assert raised.value.__cause__ is not None
 
 
@@ -132,6 +133,19 @@ def test_wrong_arguments_are_the_users_error(module):
     folder = module("def f():\n    pass\n")
     with pytest.raises(UserCodeError, match=r"^theirs:f raised TypeError: f\(\) takes 0 positional arguments"):
         call_user_function("theirs:f", 1, folder=folder)
+
+
+def test_what_runs_later_is_said():
+    message = r"^theirs:f: fit of the frozen arm raised KeyError: 'x' \(.*\.py:\d+\)$"
+    with pytest.raises(UserCodeError, match=message), user_code("theirs:f", "fit of the frozen arm"):
+        raise KeyError("x")
+
+
+def test_an_error_of_ours_and_what_is_nobodys_pass():
+    with pytest.raises(InputError, match=r"^ours$"), user_code("theirs:f"):
+        raise InputError("ours")
+    with pytest.raises(KeyError), user_code(None):
+        raise KeyError("x")
 
 
 def test_an_interrupt_stays_an_interrupt():

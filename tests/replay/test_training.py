@@ -62,6 +62,23 @@ def test_the_users_callbacks_run(builder, tensorflow):
     assert epochs == [(1, 5)]
 
 
+def test_a_callback_that_raises_is_the_users(builder, tensorflow):
+    import keras
+
+    from equivcheck.errors import UserCodeError
+
+    def stop(_epoch, _logs):
+        raise OSError("no disk")
+
+    arm = builder.build("bottleneck")
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=stop)]
+    arm = replace(arm, fit={**arm.fit, "callbacks": callbacks}, made_by="theirs:arm")
+    with pytest.raises(UserCodeError) as raised:
+        train(arm)
+    place = f"{__file__}:{stop.__code__.co_firstlineno + 1}"
+    assert str(raised.value) == f"theirs:arm: fit of the bottleneck arm raised OSError: no disk ({place})"
+
+
 def test_sample_weights_reach_the_loss(builder):
     arm = builder.build("bottleneck")
     nothing = np.zeros(len(arm.train.feed.x), np.float32)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -173,6 +176,34 @@ def test_modules_of_callables_are_looked_for_but_never_run(found, write):
 
 def test_installed_modules_are_found(found, write):
     assert found(CALLABLES.replace("mine", "json").replace("package.inner", "logging.config")) == []
+
+
+def test_a_deleted_module_is_not_found_although_it_is_still_loaded(found, write, monkeypatch):
+    """In a long session, such as a notebook's."""
+    Path("once.py").write_text("", encoding="utf-8")
+    monkeypatch.syspath_prepend(Path.cwd())
+    importlib.import_module("once")
+    Path("once.py").unlink()
+    try:
+        said = found(CALLABLES.replace("mine", "once").replace("package.inner", "json"))
+    finally:
+        del sys.modules["once"]
+    assert said == [f"2:14 bottleneck.callable: no module 'once' in {Path.cwd()} or on the Python path"]
+
+
+@pytest.mark.parametrize("name", ["__main__", "made_in_a_notebook"])
+def test_a_module_that_came_from_nowhere_is_there_while_it_is_loaded(found, write, monkeypatch, name):
+    text = CALLABLES.replace("mine", name).replace("package.inner", "json")
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert sys.modules[name].__spec__ is None
+    assert found(text) == []
+    monkeypatch.delitem(sys.modules, name)
+    assert len(found(text)) == 1
+
+
+def test_a_module_without_any_spec_attribute(found, write, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bare", SimpleNamespace())
+    assert found(CALLABLES.replace("mine", "bare").replace("package.inner", "json")) == []
 
 
 def test_a_plain_folder_is_no_module(found, write):

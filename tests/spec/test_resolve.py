@@ -77,6 +77,20 @@ CODE = 'version: 1\nbottleneck: {callable: "train:bottleneck"}\nfrozen: {callabl
             "9:3 backbone.weights: has no value; remove the key, or write none where that is",
         ),
         ("weights: none", "cut: true", "9:8 backbone.cut: is neither the name nor the index of a layer"),
+        (
+            "learning_rate: 0.1",
+            "learning_rate: .nan",
+            "15:41 training.optimizer.learning_rate: is NaN; expected a finite number",
+        ),
+        (
+            "learning_rate: 0.1",
+            "learning_rate: {class_name: ExponentialDecay, config: {initial_learning_rate: -.inf}}",
+            (
+                "15:104 training.optimizer.learning_rate.config.initial_learning_rate: is infinite; "
+                "expected a finite number"
+            ),
+        ),
+        ("units: 2", "units: 2, bias_initializer: .inf", "12:41 head.1.dense.bias_initializer: is infinite; expected"),
         ("weights: none", "cut: 1.5", "9:8 backbone.cut: is neither the name nor the index of a layer"),
         ("weights: none", "freeze: yes", "9:11 backbone.freeze: is not true, false or a slice such as"),
         ("weights: none", "freeze: {}", "9:3 backbone.freeze.layers: is missing"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,28 @@ def test_a_step_that_raises_is_a_failure_with_its_reason(make_arm, images):
     assert "Error" in step.failure
     assert "\n" not in step.failure
     assert step.change == {}
+
+
+def test_the_reason_is_kept_although_keras_gives_it_after_a_heading(make_arm, images):
+    """``Exception encountered when calling …`` is only the first line."""
+    from equivcheck.trace.step import take_step
+
+    model, _ = build()
+    step = take_step(make_arm(compiled(model), images[:, :, :, :1]))
+    assert "expected axis -1 of input shape to have value 3" in step.failure
+    assert "Arguments received" not in step.failure
+    assert "\n" not in step.failure
+    assert "\x1b" not in step.failure
+
+
+def test_fit_that_raises_in_an_arm_of_the_users_is_the_users(make_arm, images):
+    from equivcheck.errors import UserCodeError
+    from equivcheck.trace.observed import observe
+
+    model, _ = build()
+    arm = replace(make_arm(compiled(model), no_such_argument=1), made_by="theirs:arm")
+    with pytest.raises(UserCodeError, match=r"^theirs:arm: fit of the frozen arm raised TypeError: .*no_such_argument"):
+        observe(arm)
 
 
 def test_fit_that_raises_for_another_reason_is_inconclusive(make_arm, images):
