@@ -43,7 +43,7 @@ def trace_labels(
         try:
             preferred = _preferred(model, labels, index, outputs)
             if probes is not None and predictions is not None and predictions.shape[-1] == outputs:
-                per_sample = np.array([_loss(model, probes[[row]], predictions[[row]]) for row in range(len(probes))])
+                per_sample = np.array([loss_of(model, probes[[row]], predictions[[row]]) for row in range(len(probes))])
         except Exception as error:  # noqa: BLE001  (whatever the loss raises is the measurement)
             failure = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     return LabelTrace(
@@ -95,7 +95,7 @@ def _preferred(
     preferred = {}
     for known in classes:
         label = labels[index == known][:1]
-        losses = np.array([_loss(model, label, _confident(candidate, outputs)) for candidate in candidates])
+        losses = np.array([loss_of(model, label, _confident(candidate, outputs)) for candidate in candidates])
         best = int(losses.argmin())
         others = np.delete(losses, best)
         clear = others.size > 0 and bool((others - losses[best] > TIE * np.abs(losses).max()).all())
@@ -111,7 +111,7 @@ def _confident(output: int, outputs: int) -> npt.NDArray[np.float32]:
     return prediction
 
 
-def _loss(model: keras.Model, label: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> float:
+def loss_of(model: keras.Model, label: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> float:
     """The compiled loss of one sample, without the penalties that do not depend on it."""
     y, y_pred = keras.ops.convert_to_tensor(label), keras.ops.convert_to_tensor(prediction)
     penalties = float(sum(float(loss) for loss in model.losses))

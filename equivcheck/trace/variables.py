@@ -10,8 +10,8 @@ import numpy as np
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import Region, VariableTrace
 from equivcheck.measured import ParameterCount
+from equivcheck.trace.behaviour import is_seed
 from equivcheck.trace.hooks import layers_by_path
-from equivcheck.trace.layers import is_seed
 from equivcheck.trace.step import Step
 
 
@@ -26,10 +26,7 @@ def trace_variables(
         regions: Part of the network by layer path (without ``prefix``); the head where it is not listed.
         prefix: Put before each path.
     """
-    owner: dict[int, tuple[str, keras.layers.Layer]] = {}
-    for path, layer in layers_by_path(model).items():
-        # A layer with sub-layers is listed before them, so each variable ends up with its innermost layer.
-        owner |= {id(variable): (path, layer) for variable in layer.variables}
+    owner = owners_of(model)
     trained = {id(variable) for variable in model.trainable_variables}
     found = []
     for variable in model.variables:
@@ -48,6 +45,16 @@ def trace_variables(
             )
         )
     return tuple(found)
+
+
+def owners_of(model: keras.Model) -> dict[int, tuple[str, keras.layers.Layer]]:
+    """Path and innermost layer of each variable, by ``id`` of the variable."""
+    owner: dict[int, tuple[str, keras.layers.Layer]] = {}
+    for path, layer in layers_by_path(model).items():
+        # A layer with sub-layers is listed before them, so each variable ends up with its innermost layer.
+        if isinstance(layer, keras.layers.Layer):  # a plain operation has no variables
+            owner |= {id(variable): (path, layer) for variable in layer.variables}
+    return owner
 
 
 def _is_statistic(variable: keras.Variable, layer: keras.layers.Layer) -> bool:
