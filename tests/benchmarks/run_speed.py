@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from table import ROOT, TIMES, Row, as_text, environment, write_section
+
 RUNS = 3
+TITLE = "A run, and the quick commands"
 
 COMBINED = ["-m", "equivcheck", "run", "--quiet", "fixtures/combined/spec.yaml"]
 IMPORT = ["-c", "import tensorflow, keras"]
@@ -34,44 +32,6 @@ MOST_SECONDS = 0.4
 
 #: Runs Python with arguments once and gives the seconds it took.
 Timer = Callable[[Sequence[str], int], float]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        what: What was run.
-        value: What it took.
-        bound: What it may take, in the same unit.
-        unit: Seconds, or the times sign for a ratio.
-        detail: The seconds behind it.
-    """
-
-    what: str
-    value: float
-    bound: float
-    unit: str
-    detail: str
-
-    @property
-    def kept(self) -> bool:
-        """Whether it took no longer than it may."""
-        return self.value <= self.bound
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """As shown."""
-        return (
-            self.what,
-            f"{self.value:.2f} {self.unit}",
-            f"{self.bound:g} {self.unit}",
-            "kept" if self.kept else "MISSED",
-            self.detail,
-        )
-
-
-HEADINGS = ("what", "median", "bound", "", "each run")
 
 
 def seconds(arguments: Sequence[str], expected: int) -> float:
@@ -98,7 +58,7 @@ def measure(timer: Timer = seconds, *, runs: int = RUNS) -> list[Row]:
             "equivcheck run fixtures/combined/spec.yaml / import tensorflow, keras",
             statistics.median(checks) / statistics.median(imports),
             MOST_IMPORTS,
-            "×",  # noqa: RUF001  (times)
+            TIMES,
             f"{_listed(checks)} / {_listed(imports)}",
         )
     ]
@@ -113,40 +73,6 @@ def _listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.2f}" for value in values) + " s"
 
 
-def environment() -> str:
-    """The machine and the versions that the figures are of."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("equivcheck", "tensorflow", "keras", "numpy"))
-    return (
-        f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {packages}"
-    )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or "processor unknown")
-
-
-def as_text(rows: Sequence[Row]) -> str:
-    """The table for a terminal."""
-    table = [HEADINGS, *(row.cells for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
-    return "\n".join(lines)
-
-
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The table for ``reports/benchmarks.md``."""
-    table = [HEADINGS, tuple("---" for _ in HEADINGS), *(row.cells for row in rows)]
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
-    how = f"Median of {RUNS} runs of whole processes; made by `tests/benchmarks/run_speed.py --write`."
-    return f"# Speed\n\n{how}\n\n{environment()}\n\n{lines}\n"
-
-
 def main(arguments: Sequence[str] | None = None, timer: Timer = seconds) -> int:
     """Measures, shows, and says by its exit code whether all bounds were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -155,9 +81,8 @@ def main(arguments: Sequence[str] | None = None, timer: Timer = seconds) -> int:
     rows = measure(timer)
     sys.stdout.write(f"{environment()}\n{as_text(rows)}\n")
     if chosen.write:
-        file = ROOT / "reports" / "benchmarks.md"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(as_markdown(rows), encoding="utf-8")
+        how = f"Median of {RUNS} runs of whole processes; made by `tests/benchmarks/run_speed.py --write`."
+        write_section(ROOT, TITLE, how, rows)
     return 0 if all(row.kept for row in rows) else 1
 
 

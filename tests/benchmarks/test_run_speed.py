@@ -11,6 +11,7 @@ import pytest
 
 @pytest.fixture
 def speed(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
     spec = importlib.util.spec_from_file_location("run_speed", Path(__file__).with_name("run_speed.py"))
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "run_speed", module)  # dataclasses look their module up
@@ -56,6 +57,18 @@ def test_nothing_is_written_unless_asked_for(speed, tmp_path, monkeypatch, capsy
     written = (tmp_path / "reports/benchmarks.md").read_text(encoding="utf-8")
     assert "| -m" not in written
     assert "| equivcheck --help | 0.10 s | 0.4 s | kept |" in written
+
+
+def test_a_section_replaces_its_older_self_and_no_other(speed, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "reports/benchmarks.md"
+    file.parent.mkdir()
+    file.write_text(f"# Benchmarks\n\n## {speed.TITLE}\n\nold\n\n## Another\n\nkept\n", encoding="utf-8")
+    monkeypatch.setattr(speed, "ROOT", tmp_path)
+    speed.main(["--write"], clock(speed))
+    written = file.read_text(encoding="utf-8")
+    assert "old" not in written
+    assert written.startswith(f"# Benchmarks\n\n## {speed.TITLE}\n\nMedian")
+    assert written.endswith("\n\n## Another\n\nkept\n")
 
 
 def test_a_process_is_timed_and_must_end_as_expected(speed):
