@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from equivcheck.assertion import assert_equivalent
     from equivcheck.errors import EquivcheckError, InconclusiveError, InputError, SpecError, UserCodeError
+    from equivcheck.layer_diff import LayerDiff, diff_layers
     from equivcheck.pipeline import run
     from equivcheck.report.model import Report
 
@@ -18,11 +19,13 @@ __all__ = [
     "EquivcheckError",
     "InconclusiveError",
     "InputError",
+    "LayerDiff",
     "Report",
     "SpecError",
     "UserCodeError",
     "__version__",
     "assert_equivalent",
+    "diff_layers",
     "run",
 ]
 
@@ -31,10 +34,12 @@ _HOMES = {
     "EquivcheckError": "equivcheck.errors",
     "InconclusiveError": "equivcheck.errors",
     "InputError": "equivcheck.errors",
+    "LayerDiff": "equivcheck.layer_diff",
     "Report": "equivcheck.report.model",
     "SpecError": "equivcheck.errors",
     "UserCodeError": "equivcheck.errors",
     "assert_equivalent": "equivcheck.assertion",
+    "diff_layers": "equivcheck.layer_diff",
     "run": "equivcheck.pipeline",
 }
 

@@ -169,6 +169,60 @@ class ArmEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableGap:
+    """One variable of the head in both arms: its gradient, its update, or a slot that the optimizer keeps for it.
+
+    Attributes:
+        path_bottleneck: Full path in the bottleneck arm; for a slot, with the slot's name behind it.
+        path_frozen: The same in the frozen arm.
+        max_rel: Largest absolute difference. For a gradient, as a multiple of the largest gradient of the whole head;
+            else of the largest absolute value of the bottleneck arm's. Infinite where only one arm has it.
+        cosine: Cosine of the two as flat vectors; 1.0 where they are equal, 0.0 where one is zero or missing.
+        norm_ratio: Euclidean length of the frozen arm's divided by that of the bottleneck arm's.
+    """
+
+    path_bottleneck: str
+    path_frozen: str
+    max_rel: float
+    cosine: float
+    norm_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTrace:
+    """Training steps of both arms' heads from equal weights, on the same samples and the same features.
+
+    The frozen arm's head is given the bottleneck arm's weights and seed states; the bottleneck arm is fed the features
+    that the frozen arm's head received in its step. So nothing in front of the head makes a difference here. Both
+    optimizers are then handed the bottleneck arm's gradients, so that an update shows what its optimizer does and not
+    what another gradient, or the rounding of one, does.
+
+    Attributes:
+        samples: Samples in each step.
+        relabelled: Of these, how many have another class index in the frozen arm.
+        output_gap: Largest difference of the two models' outputs in the first step, relative to the largest output.
+        loss_gap: Largest difference of the loss per sample, each arm's own loss on its own outputs and labels in the
+            first step, relative to the largest of them; penalties and weights of samples left out.
+        gradients: Per variable of the head, the gradients in the first step.
+        updates: Per variable, how far it was moved, in the first step after which the arms' weights differ, else in
+            the last one.
+        slots: The optimizers' slots after that step.
+        equal_steps: Steps after which all weights of the head were still equal; at most ``steps``.
+        steps: Most steps that were taken.
+    """
+
+    samples: int
+    relabelled: int
+    output_gap: float
+    loss_gap: float
+    gradients: tuple[VariableGap, ...]
+    updates: tuple[VariableGap, ...]
+    slots: tuple[VariableGap, ...]
+    equal_steps: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What both arms did, on identical samples.
 
@@ -176,6 +230,7 @@ class Evidence:
         matched: Sample numbers mean the same sample in both arms.
         rows: The aligned layers with their distances.
         input_map: The map from the bottleneck arm's input tensor to the frozen arm's.
+        update: A few training steps of both heads; None where they cannot be compared.
     """
 
     bottleneck: ArmEvidence
@@ -184,6 +239,7 @@ class Evidence:
     rows: tuple[LayerRow, ...]
     first_divergence: FirstDivergence
     input_map: AffineMap | None
+    update: UpdateTrace | None = None
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

@@ -18,11 +18,33 @@ class Distance:
         max_abs: Largest absolute difference, in the unit of the activation.
         max_rel: ``max_abs`` divided by the largest absolute activation of the bottleneck arm.
         cosine: Cosine of the two flattened outputs; 1.0 where they are equal.
+        mean_abs: Mean absolute difference, in the unit of the activation.
+        beyond: Share of the elements that ``noise`` as both tolerances of ``np.allclose`` would refuse; for integers
+            and text, the share that is unequal.
+        tolerance: Smallest ``t`` for which ``np.allclose(other, reference, rtol=t, atol=t)`` holds.
+        noise: Relative difference that one rounding explains in the activation's type; 0 for integers and text.
+        floor: Noise floor of this layer, relative as ``max_rel``: how far its output moves when the input of the model
+            is changed by one rounding. None where it was not measured, because nothing differs.
     """
 
     max_abs: float
     max_rel: float
     cosine: float
+    mean_abs: float = 0.0
+    beyond: float = 0.0
+    tolerance: float = 0.0
+    noise: float = 1e-5
+    floor: float | None = None
+
+    @property
+    def bit_equal(self) -> bool:
+        """Whether no element differs."""
+        return self.max_abs == 0
+
+    @property
+    def multiple(self) -> float | None:
+        """``max_rel`` as a multiple of the noise floor; None where there is no floor, or it is exactly 0."""
+        return self.max_rel / self.floor if self.floor else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,40 @@ class TrainingFlag:
     fit: bool | None = None
     evaluate: bool | None = None
     predict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGap:
+    """One aligned pair of layer calls in one mode.
+
+    Attributes:
+        name: Full path: the second model's, or the first's where the second has no such layer.
+        kind: Keras class name.
+        a: Path in the first model, or None where it has no such layer.
+        b: Path in the second model, or None where it has no such layer.
+        distance: How far the outputs are apart; None where they cannot be compared.
+        role: ``source`` makes a difference: its inputs agree, or it was fed the other model's input, and its output
+            still differs. ``propagated`` hands one on. None where nothing was compared.
+        undone_by: The layer behind which this layer's difference is gone, on every way to the model's outputs.
+        nonfinite: Which of the two models' outputs hold NaN or infinity.
+        reason: Why nothing was compared; empty where it was.
+        flags: The ``training`` value that the layer received, by model.
+        stochastic: Whether two passes of ``fit`` on one input differ, by model.
+        batch_dependent: Whether a sample's output in ``fit`` depends on its batch mates, by model.
+    """
+
+    name: str
+    kind: str
+    a: str | None
+    b: str | None
+    distance: Distance | None = None
+    role: Role | None = None
+    undone_by: str | None = None
+    nonfinite: tuple[bool, bool] = (False, False)
+    reason: str = ""
+    flags: tuple[TrainingFlag, TrainingFlag] = (TrainingFlag(), TrainingFlag())
+    stochastic: tuple[bool, bool] = (False, False)
+    batch_dependent: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +109,7 @@ class LayerRow:
         role: ``source`` makes a difference, ``propagated`` hands one on; as in fit, or inference where equal in fit.
             None for a layer that was not compared: it is in one arm only, its outputs have other shapes, or the arms'
             samples could not be matched.
+        undone_by: The layer behind which this layer's difference is gone again, in the mode that ``role`` is about.
     """
 
     name: str
@@ -67,6 +124,7 @@ class LayerRow:
     trainable: bool
     moved: bool
     role: Role | None
+    undone_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def test_this_test_can_fail():
     assert loaded_by("import equivcheck, numpy") & HEAVY == {"numpy"}
 
 
-@pytest.mark.parametrize("module", ["pipeline", "assertion", "runtime", "repair", "catalog", "cli"])
+@pytest.mark.parametrize("module", ["pipeline", "assertion", "runtime", "repair", "catalog", "cli", "layer_diff"])
 def test_modules_with_a_door_in_the_wall_do_not_open_it_on_import(module):
     """The import contracts cannot tell an import inside a function from one at the top; this can."""
     assert not WALL & loaded_by(f"import equivcheck.{module}")
@@ -54,6 +54,10 @@ def test_every_public_name_resolves_and_is_documented(name):
 @pytest.mark.parametrize("name", [name for name in equivcheck.__all__ if not name.startswith("__")])
 def test_no_public_name_loads_tensorflow(name):
     assert not WALL & loaded_by(f"import equivcheck; equivcheck.{name}")
+
+
+def test_only_the_table_of_a_layer_diff_needs_pandas():
+    assert "pandas" not in loaded_by("from equivcheck import diff_layers, LayerDiff")
 
 
 def test_what_a_type_checker_sees_is_what_is_imported():

@@ -103,8 +103,18 @@ def test_the_report_is_what_a_run_gives(clone, monkeypatch):
     # The same report serves the Python example, so that nothing is trained twice.
     monkeypatch.setattr(equivcheck, "run", lambda _spec: report)
     monkeypatch.setattr(assertion, "run", lambda _spec: report)
-    [example] = [block for block in blocks("python") if "import equivcheck" in block]
+    [example] = [block for block in blocks("python") if "equivcheck.run" in block]
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102  (it is ours)
+
+
+@pytest.mark.tensorflow
+def test_the_diff_of_two_models_is_as_said(tensorflow, capsys):
+    [example] = [block for block in blocks("python") if "diff_layers" in block]
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)  # noqa: S102  (it is ours)
+    assert names["diff"].sources == ("block_3_depthwise",)
+    said = re.search(r"print\(diff\)  # (.*)…", example).group(1)
+    assert capsys.readouterr().out.startswith(said)
 
 
 @pytest.mark.tensorflow

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     Rows = Iterator[dict[str, Any]]
 
+#: What ``Distance`` measures.
+_MEASURES = ("max_abs", "max_rel", "cosine", "mean_abs", "beyond", "tolerance", "noise", "floor")
+
 #: Columns and their pandas types; the nullable ones keep "not known" apart from False and 0.
-_DISTANCES = {
-    f"{mode}_{measure}": "float64" for mode in ("inference", "training") for measure in ("max_abs", "max_rel", "cosine")
-}
+_DISTANCES = {f"{mode}_{measure}": "float64" for mode in ("inference", "training") for measure in _MEASURES}
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "layers": {
         "name": "object",
@@ -37,6 +38,7 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "trainable": "bool",
         "moved": "bool",
         "role": "object",
+        "undone_by": "object",
     },
     "findings": {
         "code": "object",
@@ -99,7 +101,7 @@ def _layers(report: Report) -> Rows:
 
 
 def _distance(mode: str, distance: Distance | None) -> dict[str, float | None]:
-    return {f"{mode}_{measure}": getattr(distance, measure, None) for measure in ("max_abs", "max_rel", "cosine")}
+    return {f"{mode}_{measure}": getattr(distance, measure, None) for measure in _MEASURES}
 
 
 def _findings(report: Report) -> Rows:

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from equivcheck.diff.align import Pair
-from equivcheck.diff.distance import NOISE, differs, distance
+from equivcheck.diff.distance import differs
+from equivcheck.diff.tally import Tally, tally
 from equivcheck.evidence import LayerTrace
-from equivcheck.measured import Distance, FirstDivergence, LayerRow, Role, TrainingFlag
-from equivcheck.trace.layers import Arrays, Seen, largest_gap, rerun
+from equivcheck.measured import FirstDivergence, LayerGap, LayerRow, TrainingFlag
+from equivcheck.trace.gaps import Floor, gaps, in_isolation, measured_floor
+from equivcheck.trace.layers import Seen
 from equivcheck.trace.passes import Passes
+from equivcheck.trace.plan import Plan, plan, tensors
+
+#: Runs the bottleneck arm again on its probe samples, each changed by one rounding: inference and fit.
+Again = Callable[[], tuple[tuple[Seen, ...], tuple[Seen, ...]]]
 
 
-def compare(
-    left: Passes, right: Passes, pairs: Sequence[Pair], moved: frozenset[str], *, values: bool
-) -> tuple[LayerRow, ...]:
+def compare(left: Passes, right: Passes, moved: frozenset[str], *, values: bool, again: Again) -> tuple[LayerRow, ...]:
     """One row per aligned layer.
 
     Args:
         left: The bottleneck arm's passes.
         right: The frozen arm's, on the same samples.
-        pairs: Which layer of one is which of the other.
         moved: Layers of the frozen arm that a training step changed.
         values: Whether the samples are known to be the same; if not, nothing is compared.
+        again: Gives the noise floor; called only where something differs.
 
     Returns:
         The rows, in order of execution. Composite layers are left out where their own layers are listed.
     """
-    calm = {seen.path: seen for seen in left.inference}, {seen.path: seen for seen in right.inference}
-    fitted = {seen.path: seen for seen in left.fit}, {seen.path: seen for seen in right.fit}
-    rows = []
-    for pair in pairs:
-        a = left.layers[pair[0]] if pair[0] is not None else None
-        b = right.layers[pair[1]] if pair[1] is not None else None
-        if a is None or b is None:
-            layer = a or b
-            assert layer is not None
-            if not layer.composite:
-                rows.append(_row(a, b, None, None, None, moved))
-            continue
-        inference = training = None
-        role: Role | None = None
-        if values:
-            inference = _gap(calm[0].get(a.path), calm[1].get(b.path))
-            training = _gap(fitted[0].get(a.path), fitted[1].get(b.path))
-            if training is not None or inference is not None:
-                role = "equal"
-            if differs(training):
-                role = _role(fitted[0][a.path], fitted[1][b.path])
-            elif differs(inference):
-                role = "propagated"
-        rows.append(_row(a, b, inference, training, role, moved))
-    return tuple(rows)
+    plans = plan(left.inference, right.inference), plan(left.fit, right.fit)
+    sides = (left.inference, right.inference), (left.fit, right.fit)
+    tallies = tuple(
+        _tallies(each, *calls) if values else [None] * len(each.places)
+        for each, calls in zip(plans, sides, strict=True)
+    )
+    floor: list[Floor] = [lambda _i, _alone: None] * 2
+    if any(one is not None and not one.equal for mode in tallies for one in mode):
+        floor = [measured_floor(calls[0], more) for calls, more in zip(sides, again(), strict=True)]
+    inference, training = (gaps(plans[mode], tallies[mode], floor[mode], in_isolation(*sides[mode])) for mode in (0, 1))
+    calm = {(gap.a, gap.b): gap for gap in inference}
+    ours, theirs = ({layer.path: layer for layer in passes.layers} for passes in (left, right))
+    return tuple(
+        _row(gap, calm.get((gap.a, gap.b)), ours.get(gap.a or ""), theirs.get(gap.b or ""), moved) for gap in training
+    )
 
 
 def first_divergence(rows: Sequence[LayerRow]) -> FirstDivergence:
@@ -62,45 +55,31 @@ def first_divergence(rows: Sequence[LayerRow]) -> FirstDivergence:
     )
 
 
-def _gap(a: Seen | None, b: Seen | None) -> Distance | None:
-    """The largest of the distances of a layer's outputs; None where they cannot be compared."""
-    if a is None or b is None or not _same_shapes(a.outputs, b.outputs) or not a.outputs:
-        return None
-    return max((distance(x, y) for x, y in zip(a.outputs, b.outputs, strict=True)), key=lambda gap: gap.max_rel)
-
-
-def _same_shapes(a: Arrays, b: Arrays) -> bool:
-    return [array.shape for array in a] == [array.shape for array in b]
-
-
-def _role(a: Seen, b: Seen) -> Role:
-    """A layer is a source when, fed the other arm's input, it still gives another output."""
-    if not _same_shapes(a.inputs, b.inputs):
-        return "source"
-    return "source" if largest_gap(a.outputs, rerun(b.call, a.inputs)) > NOISE else "propagated"
+def _tallies(what: Plan, left: Sequence[Seen], right: Sequence[Seen]) -> list[Tally | None]:
+    found: list[Tally | None] = []
+    for a, b in what.places:
+        x, y = tensors(left[a[0]])[a[1]], tensors(right[b[0]])[b[1]]
+        found.append(tally(x, y) if x.shape == y.shape else None)
+    return found
 
 
 def _row(
-    a: LayerTrace | None,
-    b: LayerTrace | None,
-    inference: Distance | None,
-    training: Distance | None,
-    role: Role | None,
-    moved: frozenset[str],
+    fit: LayerGap, calm: LayerGap | None, a: LayerTrace | None, b: LayerTrace | None, moved: frozenset[str]
 ) -> LayerRow:
-    layer = b or a
-    assert layer is not None
+    # What a layer does in fit is what the curves show; where it is equal there, it may still differ in inference.
+    told = calm if calm is not None and not differs(fit.distance) and differs(calm.distance) else fit
     return LayerRow(
-        name=layer.path,
-        kind=layer.kind,
-        bottleneck=a.path if a else None,
-        frozen=b.path if b else None,
-        inference=inference,
-        training=training,
+        name=fit.name,
+        kind=fit.kind,
+        bottleneck=fit.a,
+        frozen=fit.b,
+        inference=calm.distance if calm else None,
+        training=fit.distance,
         training_flag=b.flag if b else TrainingFlag(),
         stochastic=b.stochastic if b else False,
         batch_dependent=b.batch_gap > 0 if b else False,
         trainable=b.trainable and bool(b.weights) if b else False,
         moved=b is not None and b.path.partition("#")[0] in moved,
-        role=role,
+        role=told.role if a is not None and b is not None else None,
+        undone_by=told.undone_by,
     )

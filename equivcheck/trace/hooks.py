@@ -1,4 +1,8 @@
-"""Watches every layer call inside a model while the model runs as it always does."""
+"""Watches every layer call inside a model while the model runs as it always does.
+
+A layer here is also a plain operation that stands in a functional graph, as ``x / 255`` leaves one: it has a name, an
+input and an output, and it can make the difference.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,14 @@ class LayerCall:
 
     Attributes:
         path: Names of the containers and of the layer, joined by slashes; a second call of a shared layer ends in #2.
-        layer: The live layer.
+        layer: The live layer; a plain operation of a functional graph has no variables.
         run: The layer's own ``call``.
         args: Positional arguments; the first is the input.
         kwargs: Keyword arguments as Keras resolved them, ``training`` among them where the layer takes it.
     """
 
     path: str
-    layer: keras.layers.Layer
+    layer: keras.Operation
     run: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -36,32 +40,42 @@ class LayerCall:
 Handler = Callable[[LayerCall], Any]
 
 
-def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
+def layers_by_path(model: keras.layers.Layer) -> dict[str, keras.Operation]:
     """Every layer below a model that computes something itself, by full path, in the model's own order.
 
     Functional and Sequential models only route tensors, so they give a path its parts but are not listed. A layer with
-    sub-layers of its own (attention, a wrapper, a subclassed model) is listed, and its sub-layers after it.
+    sub-layers of its own (attention, a wrapper, a subclassed model) is listed, and its sub-layers after it; but not the
+    cells of a recurrent layer, which run once a time step and so as often as a batch is long.
     """
-    found: dict[str, keras.layers.Layer] = {}
+    found: dict[str, keras.Operation] = {}
     seen: set[int] = set()
 
     def walk(container: keras.layers.Layer, prefix: str) -> None:
+        if isinstance(container, keras.layers.RNN):
+            return
         # _flatten_layers is the one way to the sub-layers of any layer, subclassed ones included.
-        for layer in container._flatten_layers(include_self=False, recursive=False):  # noqa: SLF001
+        for layer in (*_operations(container), *container._flatten_layers(include_self=False, recursive=False)):  # noqa: SLF001
             if id(layer) in seen or isinstance(layer, keras.layers.InputLayer):
                 continue
             seen.add(id(layer))
             path = f"{prefix}{layer.name}"
             while path in found:
                 path += "'"
-            if not is_router(layer):
+            if not isinstance(layer, keras.layers.Layer) or not is_router(layer):
                 found[path] = layer
-            walk(layer, f"{path}/")
+            if isinstance(layer, keras.layers.Layer):
+                walk(layer, f"{path}/")
 
     if not is_router(model):
         found[model.name] = model
     walk(model, "")
     return found
+
+
+def _operations(container: keras.layers.Layer) -> Iterator[keras.Operation]:
+    """What a functional graph computes without a layer."""
+    if isinstance(container, Functional):
+        yield from (node for node in container.operations if not isinstance(node, keras.layers.Layer))
 
 
 def is_router(layer: keras.layers.Layer) -> bool:
@@ -80,8 +94,10 @@ def hooked(model: keras.Model, handler: Handler) -> Iterator[None]:
     """
     calls: Counter[str] = Counter()
     layers = layers_by_path(model)
+    # An object of the user's may have a call of its own already.
+    own = {path: vars(layer)["call"] for path, layer in layers.items() if "call" in vars(layer)}
 
-    def watched(path: str, layer: keras.layers.Layer) -> Callable[..., Any]:
+    def watched(path: str, layer: keras.Operation) -> Callable[..., Any]:
         original = layer.call
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -97,8 +113,9 @@ def hooked(model: keras.Model, handler: Handler) -> Iterator[None]:
             layer.__dict__["call"] = watched(path, layer)
         yield
     finally:
-        for layer in layers.values():
+        for path, layer in layers.items():
             layer.__dict__.pop("call", None)
+            layer.__dict__.update({"call": own[path]} if path in own else {})
 
 
 def declared_inference(model: keras.Model) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from equivcheck.trace.layers import Seen
+from equivcheck.trace.layers import Seen, weights_of
 
 _KERNEL_RANK = 2
 
@@ -25,7 +25,7 @@ def first_kernel_input(seen: Sequence[Seen], images: npt.NDArray[Any]) -> tuple[
     latest = images
     for call in seen:
         latest = next((array for array in call.inputs if array.shape == images.shape), latest)
-        if any(len(variable.shape) >= _KERNEL_RANK for variable in call.layer.weights):
+        if any(len(variable.shape) >= _KERNEL_RANK for variable in weights_of(call.layer)):
             return call.path, latest
         latest = next((array for array in call.outputs if array.shape == images.shape), latest)
     return None

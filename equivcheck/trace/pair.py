@@ -14,13 +14,16 @@ from equivcheck.diff.affine import AffineMap, fit_affine
 from equivcheck.diff.align import Pair, align
 from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, OrderTrace, Region
 from equivcheck.trace.compare import compare, first_divergence
+from equivcheck.trace.draws import draw_alike
 from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.inputs import first_kernel_input
 from equivcheck.trace.labels import trace_labels
-from equivcheck.trace.layers import watch
+from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.observed import PROBES, Observed
-from equivcheck.trace.passes import Passes, passes_of_bottleneck, passes_of_frozen
+from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
+from equivcheck.trace.plan import plan
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.update import trace_update
 from equivcheck.trace.variables import count_parameters, trace_variables
 from equivcheck.trace.walk import Walk, match, renumbered
 
@@ -39,10 +42,16 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         variable.layer for variable in trace_variables(frozen.arm.model, frozen.step, {}) if variable.change > 0
     )
     with undisturbed(*bottleneck.arm.network, frozen.arm.model):
-        left = passes_of_bottleneck(bottleneck, _at(bottleneck.train.images, rows_a), bottleneck.train.x[rows_a])
-        right = passes_of_frozen(frozen, frozen.train.x[rows_b])
+        fed = _at(bottleneck.train.images, rows_a), bottleneck.train.x[rows_a]
+        with undisturbed(*bottleneck.arm.network):
+            left = passes_of_bottleneck(bottleneck, *fed)
+
+        def draw_as_left(calm: tuple[Seen, ...]) -> None:
+            draw_alike(left.inference, calm, plan(left.inference, calm).pairs)
+
+        right = passes_of_frozen(frozen, frozen.train.x[rows_b], draw_as_left)
         pairs = align(left.layers, right.layers)
-        rows = compare(left, right, pairs, moved, values=matched)
+        rows = compare(left, right, moved, values=matched, again=lambda: again_after_rounding(bottleneck, *fed))
     regions = _regions(left, right, pairs)
     right = replace(right, layers=tuple(replace(layer, region=regions[layer.path]) for layer in right.layers))
     predictions = left.inference[-1].outputs[0] if matched else None
@@ -57,6 +66,7 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         rows=rows,
         first_divergence=first_divergence(rows),
         input_map=_input_map(ours.input, theirs.input) if matched else None,
+        update=trace_update(bottleneck, frozen, rows_a, rows_b, regions) if matched else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from equivcheck.evidence import LayerTrace, Region
 from equivcheck.measured import TrainingFlag
-from equivcheck.trace.hooks import layers_by_path
-from equivcheck.trace.layers import Seen, watch
+from equivcheck.trace.floor import one_rounding
+from equivcheck.trace.layers import Seen, watch, weights_of
 from equivcheck.trace.observed import Observed
+from equivcheck.trace.plan import is_composite
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,39 @@ def passes_of_bottleneck(observed: Observed, images: npt.NDArray[Any] | None, fe
     return Passes((*calm, *head), (*calm, *fitted), tuple(layers), images)
 
 
-def passes_of_frozen(observed: Observed, images: npt.NDArray[Any]) -> Passes:
-    """Backbone and head by ``predict`` and by ``fit``; every layer is said to be the backbone's for now."""
+def again_after_rounding(
+    observed: Observed, images: npt.NDArray[Any] | None, features: npt.NDArray[Any]
+) -> tuple[tuple[Seen, ...], tuple[Seen, ...]]:
+    """The bottleneck arm's calls, inference and fit, when what it is fed is changed by one rounding.
+
+    Where the backbone is known, the head is fed what the backbone makes of the changed images, so that a layer of the
+    head has the rounding of all layers before it, as in the frozen arm.
+    """
+    arm, calm = observed.arm, tuple[Seen, ...]()
+    moved = one_rounding(features)
+    if arm.extractor is not None and images is not None:
+        calm, _ = _predict(arm.extractor, one_rounding(images), prefix=f"{arm.extractor.name}/")
+        if calm[-1].outputs[0].shape == features.shape:
+            moved = calm[-1].outputs[0]
+    prefix = f"{arm.model.name}/"
+    head, _ = _predict(arm.model, moved, prefix=prefix)
+    tensor = keras.ops.convert_to_tensor(moved)
+    fitted, _ = watch(arm.model, lambda: arm.model(tensor, training=True), prefix=prefix)
+    return (*calm, *head), (*calm, *fitted)
+
+
+def passes_of_frozen(
+    observed: Observed, images: npt.NDArray[Any], before_fit: Callable[[tuple[Seen, ...]], None]
+) -> Passes:
+    """Backbone and head by ``predict`` and by ``fit``; every layer is said to be the backbone's for now.
+
+    Args:
+        observed: The frozen arm.
+        images: ``(p, height, width, channels)`` probe samples.
+        before_fit: Is given the calls of ``predict``.
+    """
     calm, predicted = _predict(observed.arm.model, images)
+    before_fit(calm)
     fitted = _fit(observed.arm.model, images)
     layers = tuple(_layer(seen, "backbone", _flag(seen, observed, predicted)) for seen in fitted)
     return Passes(calm, fitted, layers, images)
@@ -97,13 +128,13 @@ def _layer(seen: Seen, region: Region, flag: TrainingFlag) -> LayerTrace:
         kind=type(layer).__name__,
         region=region,
         shape=(None, *seen.outputs[0].shape[1:]) if seen.outputs else (),
-        weights=tuple(tuple(variable.shape) for variable in layer.weights),
-        trainable=bool(layer.trainable),
+        weights=tuple(tuple(variable.shape) for variable in weights_of(layer)),
+        trainable=bool(getattr(layer, "trainable", False)),  # a plain operation has no such flag
         flag=flag,
         stochastic=behaviour.stochastic,
         dropped=behaviour.dropped,
         noise=behaviour.noise,
         mode_gap=behaviour.mode_gap,
         batch_gap=behaviour.batch_gap,
-        composite=len(layers_by_path(layer)) > 1,
+        composite=is_composite(layer),
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
 import numpy as np
+import tensorflow as tf
+from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute  # no public reader
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
@@ -27,12 +31,41 @@ def undisturbed(*models: keras.Model) -> Iterator[None]:
     for model in models:
         if getattr(model, "optimizer", None) is not None and not model.optimizer.built and _is_built(model):
             model.optimizer.build(model.trainable_variables)
-    kept = [(variable, np.array(variable)) for model in models for variable in variables_of(model)]
+    with restored([variable for model in models for variable in variables_of(model)]):
+        yield
+
+
+@contextmanager
+def restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
+    """Restores variables on leaving, also after an exception; and Keras' own generator, which all models share."""
+    shared = get_global_attribute(GLOBAL_SEED_GENERATOR)
+    seeds = [shared.state] if shared is not None else []
+    # A read holds the memory that the variable has now, and an assignment then takes other memory: nothing is copied.
+    own = [variable.value if isinstance(variable, keras.Variable) else variable for variable in (*variables, *seeds)]
+    kept = [(variable, tf.convert_to_tensor(variable)) for variable in own]
     try:
         yield
     finally:
         for variable, value in kept:
-            variable.assign(value)
+            variable.assign(value, read_value=False)  # Keras' own assign checks and converts for ten times as long
+
+
+@contextmanager
+def unmoved_generators() -> Iterator[None]:
+    """Puts back what every program shares: Python's and NumPy's generators, and Keras' if it was not there before.
+
+    Keras seeds what has no seed from Python's, so one draw more would change the seed of the next layer.
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the one that others use)
+    existed = get_global_attribute(GLOBAL_SEED_GENERATOR) is not None
+    try:
+        with restored([]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if not existed:
+            set_global_attribute(GLOBAL_SEED_GENERATOR, None)
 
 
 def _is_built(model: keras.Model) -> bool:

@@ -117,3 +117,56 @@ def test_every_layer_of_both_arms_comes_once():
     rows = align(left, right)
     assert sorted(a for a, _ in rows if a is not None) == list(range(5))
     assert [b for _, b in rows if b is not None] == list(range(5))
+
+
+def test_the_full_path_comes_before_the_name():
+    """Two containers with a ``conv`` each, in one arm in the other order and one of them missing."""
+    left = [conv("a/conv"), conv("b/conv")]
+    right = [conv("b/conv"), conv("c/conv")]
+    assert (1, 0) in align(left, right)
+    assert names([conv("a/conv")], right) == [
+        ("a/conv", "b/conv"),
+        (None, "c/conv"),
+    ]  # no path, no single name: by place
+
+
+def test_the_name_comes_before_the_place():
+    """Layers of one kind and shape that change places go by what somebody called them."""
+    left, right = [conv("first"), conv("second")], [conv("second"), conv("first")]
+    assert sorted(align(left, right)) == [(0, 1), (1, 0)]
+
+
+def test_a_given_name_wins_where_automatic_names_do_not_hold():
+    """The second arm has a layer more at the start, so its automatic names are those of other layers."""
+    left = [conv("conv2d", 4), conv("stem", 4), conv("conv2d_1", 8)]
+    right = [conv("conv2d", 3), conv("conv2d_1", 4), conv("stem", 4), conv("conv2d_2", 8)]
+    assert align(left, right) == [(None, 0), (0, 1), (1, 2), (2, 3)]
+
+
+def test_one_layer_more_at_the_start_shifts_no_pair():
+    """All automatic names but the last exist in both arms, each for the layer before."""
+    shapes = [4, 4, 8, 8, 16]
+    left = [conv(f"conv2d_{number}" if number else "conv2d", size) for number, size in enumerate(shapes)]
+    right = [conv(f"conv2d_{number}" if number else "conv2d", size) for number, size in enumerate([3, *shapes])]
+    assert align(left, right) == [(None, 0), *((number, number + 1) for number in range(len(shapes)))]
+    assert align(right, left) == [(0, None), *((number + 1, number) for number in range(len(shapes)))]
+
+
+def test_automatic_names_are_believed_where_all_of_them_hold():
+    """One arm was cut earlier; nothing is shifted."""
+    left = [conv("conv2d", 4), conv("conv2d_1", 8), conv("conv2d_2", 16), layer("head")]
+    right = [conv("conv2d", 4), conv("conv2d_1", 8), layer("head")]
+    assert align(left, right) == [(0, 0), (1, 1), (2, None), (3, 2)]
+    assert align(right, left) == [(0, 0), (1, 1), (None, 2), (2, 3)]
+
+
+def test_one_name_for_two_things_is_no_pair():
+    """Neither the kind nor the shape agrees, so the name is taken for an accident."""
+    left, right = [conv("x", 4)], [layer("x", "Flatten", (None, 256))]
+    assert align(left, right) == [(0, None), (None, 0)]
+
+
+def test_a_renamed_copy_goes_by_topology_around_what_kept_its_name():
+    left = [conv("c1"), relu("r1"), conv("anchor", 8), relu("r2", 8), conv("c3", 8)]
+    right = [conv("p1"), relu("p2"), conv("net/anchor", 8), relu("p4", 8), conv("p5", 8)]
+    assert align(left, right) == [(row, row) for row in range(5)]

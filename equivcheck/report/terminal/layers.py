@@ -24,7 +24,8 @@ _FLAGS: Mapping[bool | None, str] = {True: "True", False: "False", None: ABSENT}
 _LEGEND = (
     "Both arms were fed identical batches. abs: largest absolute difference of the outputs in inference; rel: the same "
     "divided by the bottleneck's largest activation; fit rel: rel as fit runs the layers; flag: the training= that the "
-    "layer received in fit. A source makes a difference, propagated layers hand it on."
+    "layer received in fit. A source makes a difference, propagated layers hand it on. The noise floor is how far a "
+    "layer's output moves when the input is changed by one rounding."
 )
 _NOT_COMPARED = (
     "The samples of the two arms could not be matched, so no layer was compared. A bottleneck arm from your own code "
@@ -42,6 +43,8 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
     compared = any(row.inference or row.training for row in report.layers)
     short = f" …/ stands for {shared}." if shared else ""
     page.paragraph((_LEGEND if compared else _NOT_COMPARED) + short, "dim")
+    if compared:
+        page.paragraph(_parting(report))
     page.blank()
     names = ("layer", "kind") if wide else ("layer",)
     table = page.table(*names, "abs", "rel", "fit rel", "flag", "role", numeric=("abs", "rel", "fit rel"))
@@ -56,6 +59,22 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
                 *(named if wide else (Text("\n  ").join(named),)), *_cells(page, row, report), style=_style(row)
             )
     page.write(table)
+
+
+def _parting(report: Report) -> str:
+    """Both first divergences, with who made them, in a sentence each."""
+    rows = {row.name: row for row in report.layers}
+    told = []
+    for mode, name in (("inference", report.first_divergence.inference), ("fit", report.first_divergence.training)):
+        row = rows.get(name or "")
+        if row is None:
+            told.append(f"In {mode} no layer differs.")
+            continue
+        gap = row.training if mode == "fit" else row.inference
+        times = f", {number(gap.multiple)} times its noise floor" if gap is not None and gap.multiple else ""
+        gone = f" It is gone again behind {row.undone_by}." if row.undone_by else ""
+        told.append(f"In {mode} the first layer to differ is {row.name}{times}.{gone}")
+    return " ".join(told)
 
 
 def _shared_container(report: Report) -> str:
