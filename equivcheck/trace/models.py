@@ -58,7 +58,7 @@ def diff_models(
     again = rows_of(first, 0, _FEW_IN_TRAINING) if training and not fixed else few
     variables = list({id(v): v for model in models for v in variables_of_layer(model)}.values())
     with restored(variables):  # each draws on: under shared_draws no layer would look random
-        behaviours = tuple(_behaviours(model, few) for model in models)
+        fitted = tuple(_pass(model, few, training=True, behaviour=True) for model in models)
     with restored(variables), shared_draws(*models):
         together = Together(models, training=training)
         with restored(variables):
@@ -72,6 +72,9 @@ def diff_models(
                 _count(together, batch, training=training)
                 batches, samples = batches + 1, samples + samples_in(batch)
         rows = _rows(together, models, again, variables, training=training)
+        # What was compared already tells one of the modes.
+        calm = tuple(_pass(model, few) for model in models) if training else together.calls
+    behaviours = tuple(map(_behaviours, models, fitted, calm))
     return tuple(_with_behaviour(row, behaviours) for row in rows), batches, samples
 
 
@@ -86,7 +89,7 @@ def _rows(
 
     def run(model: keras.Model, x: Any) -> tuple[Seen, ...]:
         with restored(variables):
-            return watch(model, lambda: model(x, training=training))[0]
+            return _pass(model, x, training=training)
 
     draw_alike(*together.calls, together.pairs)
     left = run(models[0], few)
@@ -99,6 +102,10 @@ def _rows(
         return in_isolation(left, right[0])(i, j)
 
     return gaps(plan, tallies, floor, isolated)
+
+
+def _pass(model: keras.Model, x: Any, *, training: bool = False, behaviour: bool = False) -> tuple[Seen, ...]:
+    return watch(model, lambda: model(x, training=training), behaviour=behaviour)[0]
 
 
 def _count(together: Together, batch: Any, *, training: bool) -> None:
@@ -117,10 +124,16 @@ def _count(together: Together, batch: Any, *, training: bool) -> None:
             _count(together, rows_of(batch, start, stop), training=training)
 
 
-def _behaviours(model: keras.Model, few: Any) -> Mapping[str, tuple[TrainingFlag, Behaviour]]:
-    """By path, the ``training`` value that each call receives in each phase, and how its layer behaves in ``fit``."""
-    fitted, _ = watch(model, lambda: model(few, training=True), behaviour=True)
-    calm, _ = watch(model, lambda: model(few, training=False))
+def _behaviours(
+    model: keras.Model, fitted: Sequence[Seen], calm: Sequence[Seen]
+) -> Mapping[str, tuple[TrainingFlag, Behaviour]]:
+    """By path, the ``training`` value that each call receives in each phase, and how its layer behaves in ``fit``.
+
+    Args:
+        model: The model.
+        fitted: Its calls in training mode, behaviour measured.
+        calm: Its calls in inference mode.
+    """
     predict = {call.path: _flag(call) for call in calm}
     # test_step passes on what predict_step does, unless somebody wrote another.
     evaluate = predict if type(model).test_step is keras.Model.test_step else {}
