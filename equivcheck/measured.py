@@ -24,7 +24,8 @@ class Distance:
         tolerance: Smallest ``t`` for which ``np.allclose(other, reference, rtol=t, atol=t)`` holds.
         noise: Relative difference that one rounding explains in the activation's type; 0 for integers and text.
         floor: Noise floor of this layer, relative as ``max_rel``: how far its output moves when the input of the model
-            is changed by one rounding. None where it was not measured, because nothing differs.
+            is changed by one rounding; or the layer's own input, where that is equal to the last bit in both models.
+            None where it was not measured, because nothing differs.
     """
 
     max_abs: float

@@ -35,7 +35,10 @@ def test_keys_are_those_of_the_contract_in_its_order(report):
         *("stochastic", "batch_dependent", "trainable", "moved", "role"),
         "undone_by",  # beyond the contract, which allows keys at the end
     ]
-    assert list(document["layers"][0]["inference"]) == ["max_abs", "max_rel", "cosine"]
+    assert list(document["layers"][0]["inference"]) == [
+        *("max_abs", "max_rel", "cosine"),
+        *("mean_abs", "beyond", "tolerance", "noise", "floor"),  # beyond the contract, as above
+    ]
     assert list(document["environment"]) == ["versions", "machine", "settings"]
     assert list(document["environment"]["settings"][0]) == ["name", "bottleneck", "frozen", "differs"]
 
