@@ -38,9 +38,38 @@ class Behaviour:
     batch_gap: float = 0.0
 
 
-def before_call(call: LayerCall) -> Values | None:
-    """What ``behaviour_of`` must know of a layer before it runs; None for one that behaves the same in all modes."""
-    return None if _is_steady(call) else _values(call.layer)
+class Meter:
+    """Runs layers as they are called, and each again in the ways that tell how it behaves.
+
+    Attributes:
+        alike_once: Measure layers of Keras itself that are configured alike only once; the sizes of their gaps are
+            then those of the first of them.
+    """
+
+    def __init__(self, *, alike_once: bool = False) -> None:
+        self.alike_once = alike_once
+        self._known: dict[str, Behaviour] = {}
+        self._busy = False
+
+    def __call__(self, call: LayerCall) -> tuple[Any, Behaviour | None]:
+        """What the layer gave, and how it behaves; None for calls that are the meter's own and not the model's."""
+        if self._busy:
+            return call.run(*call.args, **call.kwargs), None
+        if _is_steady(call):
+            return call.run(*call.args, **call.kwargs), Behaviour()
+        kind = _kind(call) if self.alike_once else None
+        if kind is not None and kind in self._known:
+            return call.run(*call.args, **call.kwargs), self._known[kind]
+        before = _values(call.layer)
+        outputs = call.run(*call.args, **call.kwargs)
+        self._busy = True
+        try:
+            found = behaviour_of(call, outputs, before)
+        finally:
+            self._busy = False
+        if kind is not None and _telling(call):
+            self._known[kind] = found
+        return outputs, found
 
 
 def behaviour_of(call: LayerCall, outputs: Any, before: Values) -> Behaviour:
@@ -106,8 +135,31 @@ def variables_of_layer(layer: keras.Operation) -> list[keras.Variable]:
 
 def _is_steady(call: LayerCall) -> bool:
     """A layer of Keras itself that takes no ``training`` argument and draws nothing computes the same in all modes."""
-    stock = type(call.layer).__module__.startswith("keras.")
-    return stock and "training" not in call.kwargs and not any(map(is_seed, variables_of_layer(call.layer)))
+    random = any(map(is_seed, variables_of_layer(call.layer)))
+    return _is_stock(call.layer) and "training" not in call.kwargs and not random
+
+
+def _is_stock(layer: keras.Operation) -> bool:
+    return type(layer).__module__.startswith("keras.")
+
+
+def _kind(call: LayerCall) -> str | None:
+    """What decides how a layer of Keras itself behaves; None where that is not known.
+
+    Its class, its configuration, whether it is frozen, the ``training`` value that it received, and the type of its
+    input. A layer that holds others has more to it.
+    """
+    layer = call.layer
+    if not isinstance(layer, keras.layers.Layer) or not _is_stock(layer) or layer._flatten_layers(include_self=False):  # noqa: SLF001
+        return None
+    config = {name: value for name, value in layer.get_config().items() if name not in {"name", "seed"}}
+    inputs = [(len(tensor.shape), str(tensor.dtype)) for tensor in tensors_of((call.args, call.kwargs))]
+    return repr((type(layer), config, layer.trainable, call.kwargs.get("training"), inputs))
+
+
+def _telling(call: LayerCall) -> bool:
+    """Whether the samples of the input differ, without which no dependence on batch mates could show."""
+    return any(array.ndim > 0 and len(array) > 1 and (array[0] != array[-1]).any() for array in arrays_of(call.args))
 
 
 def _values(layer: keras.Operation) -> Values:

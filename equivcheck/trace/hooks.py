@@ -35,6 +35,12 @@ class LayerCall:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    @property
+    def flag(self) -> bool | None:
+        """The ``training`` value that the layer received; None where it takes none, or was given none."""
+        value = self.kwargs.get("training")
+        return None if value is None else bool(value)
+
 
 #: Is given the call, runs it (or not), and returns what the next layer shall receive.
 Handler = Callable[[LayerCall], Any]
@@ -114,8 +120,10 @@ def hooked(model: keras.Model, handler: Handler) -> Iterator[None]:
         yield
     finally:
         for path, layer in layers.items():
-            layer.__dict__.pop("call", None)
-            layer.__dict__.update({"call": own[path]} if path in own else {})
+            if path in own:
+                layer.__dict__["call"] = own[path]
+            else:
+                layer.__dict__.pop("call", None)
 
 
 def declared_inference(model: keras.Model) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ import tensorflow as tf
 from equivcheck.arms.said import described
 from equivcheck.errors import InconclusiveError
 from equivcheck.trace.arrays import array_of, tensors_of
-from equivcheck.trace.behaviour import Behaviour, before_call, behaviour_of
-from equivcheck.trace.hooks import LayerCall, hooked
+from equivcheck.trace.behaviour import Behaviour
+from equivcheck.trace.hooks import Handler, LayerCall, hooked
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,18 @@ class Seen:
     call: LayerCall
     behaviour: Behaviour = field(default_factory=Behaviour)
 
+    @property
+    def flag(self) -> bool | None:
+        """The ``training`` value that the layer received; None where it takes none, or was given none."""
+        return self.call.flag
+
+
+#: Runs a layer call and says how the layer behaves; None for a call that is not the model's.
+Measure = Callable[[LayerCall], tuple[Any, Behaviour | None]]
+
 
 def watch(
-    model: keras.Model, run: Callable[[], Any], *, prefix: str = "", behaviour: bool = False
+    model: keras.Model, run: Callable[[], Any], *, prefix: str = "", measure: Measure | None = None
 ) -> tuple[tuple[Seen, ...], Any]:
     """Runs the model once and records every layer call.
 
@@ -50,7 +59,7 @@ def watch(
         model: The outer model.
         run: Runs it, eagerly or while a graph is traced.
         prefix: Put before each path.
-        behaviour: Also runs each layer that could behave differently in ``fit`` again on its own input.
+        measure: Runs each layer and finds out how it behaves (``behaviour.Meter``).
 
     Returns:
         The calls in the order in which they finished, and what ``run`` returned.
@@ -59,38 +68,40 @@ def watch(
         InconclusiveError: A layer raised, or the model itself; the message names it.
     """
     seen: list[Seen] = []
-    watching = True
-    broken: list[str] = []
     known: dict[int, tuple[Any, Any]] = {}
 
-    def handler(call: LayerCall) -> Any:
-        nonlocal watching
-        if not watching:
-            return call.run(*call.args, **call.kwargs)
-        before = before_call(call) if behaviour else None
+    def record(call: LayerCall) -> Any:
+        outputs, found = measure(call) if measure else (call.run(*call.args, **call.kwargs), Behaviour())
+        if found is not None:
+            inputs = _once((call.args, call.kwargs), known)
+            seen.append(Seen(prefix + call.path, call.layer, inputs, _once(outputs, known), call, found))
+        return outputs
+
+    result = overheard(model, run, record, prefix=prefix)
+    return tuple(seen), result
+
+
+def overheard(model: keras.Model, run: Callable[[], Any], handler: Handler, *, prefix: str = "") -> Any:
+    """Runs the model once with every layer call going through ``handler``.
+
+    Raises:
+        InconclusiveError: A layer raised, or the model itself; the message names it.
+    """
+    broken: list[str] = []
+
+    def heard(call: LayerCall) -> Any:
         try:
-            outputs = call.run(*call.args, **call.kwargs)
+            return handler(call)
         except Exception as error:
             broken.append(f"layer {prefix}{call.path} ({type(call.layer).__name__}) raised {described(error)}")
             raise
-        found = Behaviour()
-        if before is not None:
-            watching = False  # the extra runs are ours, not the model's
-            try:
-                found = behaviour_of(call, outputs, before)
-            finally:
-                watching = True
-        inputs = _once((call.args, call.kwargs), known)
-        seen.append(Seen(prefix + call.path, call.layer, inputs, _once(outputs, known), call, found))
-        return outputs
 
     try:
-        with hooked(model, handler), _untraced():
-            result = run()
+        with hooked(model, heard), _untraced():
+            return run()
     except Exception as error:
         said = broken[0] if broken else f"model {model.name} raised {described(error)}"
         raise InconclusiveError(said) from error
-    return tuple(seen), result
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +14,13 @@ from keras.src.models.functional import Functional
 from equivcheck.errors import InconclusiveError, InputError
 from equivcheck.measured import Distance, LayerGap, TrainingFlag
 from equivcheck.trace.batches import batches_of, rows_of, samples_in
-from equivcheck.trace.behaviour import Behaviour, variables_of_layer
+from equivcheck.trace.behaviour import Behaviour, Meter, variables_of_layer
 from equivcheck.trace.draws import draw_alike, shared_draws
 from equivcheck.trace.floor import one_rounding
 from equivcheck.trace.gaps import gaps, in_isolation, measured_floor
-from equivcheck.trace.layers import Seen, watch
+from equivcheck.trace.hooks import LayerCall
+from equivcheck.trace.layers import Seen, overheard, watch
+from equivcheck.trace.plan import Plan
 from equivcheck.trace.state import restored, unmoved_generators
 from equivcheck.trace.together import Together, out_of_memory
 
@@ -29,6 +31,9 @@ _FEW = 2
 _FEW_IN_TRAINING = 8
 
 Models = tuple[keras.Model, keras.Model]
+
+#: By path, the ``training`` value that a call received in ``fit``, and how its layer behaved.
+FitFacts = Mapping[str, tuple[bool | None, Behaviour]]
 
 
 @unmoved_generators()
@@ -45,45 +50,67 @@ def diff_models(
         InconclusiveError: A layer raised, or memory was not enough.
     """
     models = (model_a, model_b)
-    for name, model in zip(("model_a", "model_b"), models, strict=True):
+    for name, model in _named(models):
         if not isinstance(model, keras.Model):
             raise InputError(f"{name}: expected a Keras model, found {type(model).__name__}")
-    stream = batches_of(source, batch_size=batch_size, most=most)
+    stream = _checked(models, batches_of(source, batch_size=batch_size, most=most))
     first = next(stream)
-    for name, model in zip(("model_a", "model_b"), models, strict=True):
-        _check_inputs(name, model, first)
+    for model in models:
         _build(model, first)
     fixed = any(map(_takes_one_size, models))
     few = first if fixed else rows_of(first, 0, _FEW)
     again = rows_of(first, 0, _FEW_IN_TRAINING) if training and not fixed else few
     variables = list({id(v): v for model in models for v in variables_of_layer(model)}.values())
+    meter = Meter(alike_once=True)
     with restored(variables):  # each draws on: under shared_draws no layer would look random
-        fitted = tuple(_pass(model, few, training=True, behaviour=True) for model in models)
+        fitted = tuple(_in_fit(model, few, meter) for model in models)
     with restored(variables), shared_draws(*models):
         together = Together(models, training=training)
         with restored(variables):
-            together.prepare(few)
-            _check_pairs(together)
-            draw_alike(*together.calls, together.pairs)
+            plan = together.prepare(few)
+            _check_pairs(plan)
+            draw_alike(*together.calls, plan.pairs)
             batches = samples = 0
             for batch in itertools.chain([first], stream):
-                for name, model in zip(("model_a", "model_b"), models, strict=True):
-                    _check_inputs(name, model, batch)
                 _count(together, batch, training=training)
                 batches, samples = batches + 1, samples + samples_in(batch)
-        rows = _rows(together, models, again, variables, training=training)
+        rows = _rows(plan, together, models, again, variables, training=training)
         # What was compared already tells one of the modes.
         calm = tuple(_pass(model, few) for model in models) if training else together.calls
     behaviours = tuple(map(_behaviours, models, fitted, calm))
     return tuple(_with_behaviour(row, behaviours) for row in rows), batches, samples
 
 
+def _named(models: Models) -> Iterator[tuple[str, keras.Model]]:
+    return zip(("model_a", "model_b"), models, strict=True)
+
+
+def _checked(models: Models, batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        for name, model in _named(models):
+            _check_inputs(name, model, batch)
+        yield batch
+
+
+def _in_fit(model: keras.Model, x: Any, meter: Meter) -> FitFacts:
+    """What each call receives and how its layer behaves in ``fit``; no tensor is kept."""
+    facts: dict[str, tuple[bool | None, Behaviour]] = {}
+
+    def note(call: LayerCall) -> Any:
+        outputs, behaviour = meter(call)
+        if behaviour is not None:
+            facts[call.path] = call.flag, behaviour
+        return outputs
+
+    overheard(model, lambda: model(x, training=True), note)
+    return facts
+
+
 def _rows(
-    together: Together, models: Models, few: Any, variables: Sequence[keras.Variable], *, training: bool
+    plan: Plan, together: Together, models: Models, few: Any, variables: Sequence[keras.Variable], *, training: bool
 ) -> tuple[LayerGap, ...]:
     """Says who made the differences, which takes further runs on a few samples; none where all is equal."""
-    plan, tallies = together.plan, together.tallies
-    assert plan is not None
+    tallies = together.tallies
     if all(tally is not None and tally.equal for tally in tallies):
         return gaps(plan, tallies, lambda _i, _alone: None, lambda _i, _j: None)
 
@@ -91,7 +118,7 @@ def _rows(
         with restored(variables):
             return _pass(model, x, training=training)
 
-    draw_alike(*together.calls, together.pairs)
+    draw_alike(*together.calls, plan.pairs)
     left = run(models[0], few)
     floor = measured_floor(left, run(models[0], one_rounding(few)))
     right: list[tuple[Seen, ...]] = []
@@ -104,8 +131,8 @@ def _rows(
     return gaps(plan, tallies, floor, isolated)
 
 
-def _pass(model: keras.Model, x: Any, *, training: bool = False, behaviour: bool = False) -> tuple[Seen, ...]:
-    return watch(model, lambda: model(x, training=training), behaviour=behaviour)[0]
+def _pass(model: keras.Model, x: Any, *, training: bool = False) -> tuple[Seen, ...]:
+    return watch(model, lambda: model(x, training=training))[0]
 
 
 def _count(together: Together, batch: Any, *, training: bool) -> None:
@@ -125,27 +152,22 @@ def _count(together: Together, batch: Any, *, training: bool) -> None:
 
 
 def _behaviours(
-    model: keras.Model, fitted: Sequence[Seen], calm: Sequence[Seen]
+    model: keras.Model, fitted: FitFacts, calm: Sequence[Seen]
 ) -> Mapping[str, tuple[TrainingFlag, Behaviour]]:
     """By path, the ``training`` value that each call receives in each phase, and how its layer behaves in ``fit``.
 
     Args:
         model: The model.
-        fitted: Its calls in training mode, behaviour measured.
+        fitted: What its calls received in training mode, and how they behaved.
         calm: Its calls in inference mode.
     """
-    predict = {call.path: _flag(call) for call in calm}
+    predict = {call.path: call.flag for call in calm}
     # test_step passes on what predict_step does, unless somebody wrote another.
     evaluate = predict if type(model).test_step is keras.Model.test_step else {}
     return {
-        call.path: (TrainingFlag(_flag(call), evaluate.get(call.path), predict.get(call.path)), call.behaviour)
-        for call in fitted
+        path: (TrainingFlag(flag, evaluate.get(path), predict.get(path)), behaviour)
+        for path, (flag, behaviour) in fitted.items()
     }
-
-
-def _flag(seen: Seen) -> bool | None:
-    value = seen.call.kwargs.get("training")
-    return None if value is None else bool(value)
 
 
 def _with_behaviour(row: LayerGap, behaviours: tuple[Mapping[str, tuple[TrainingFlag, Behaviour]], ...]) -> LayerGap:
@@ -161,8 +183,8 @@ def _with_behaviour(row: LayerGap, behaviours: tuple[Mapping[str, tuple[Training
     )
 
 
-def _check_pairs(together: Together) -> None:
-    if not any(i is not None and j is not None for i, j in together.pairs):
+def _check_pairs(plan: Plan) -> None:
+    if not any(i is not None and j is not None for i, j in plan.pairs):
         raise InputError(
             "model_a and model_b have no layer in common: no two have the same path or name, or are the same "
             "kind with the same shapes; nothing was compared"
@@ -224,6 +246,5 @@ def _plain(shape: Sequence[int | None]) -> str:
 def _build(model: keras.Model, batch: Any) -> None:
     """Makes the weights of a model that has not been called yet, as its first call would."""
     if not all(layer.built for layer in model._flatten_layers()):  # noqa: SLF001  (a model's own flag may run ahead)
-        run: Callable[[], Any] = lambda: model(rows_of(batch, 0, 1), training=False)  # noqa: E731
         with restored(variables_of_layer(model)):
-            watch(model, run)
+            _pass(model, rows_of(batch, 0, 1))

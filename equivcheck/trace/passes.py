@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from equivcheck.evidence import LayerTrace, Region
 from equivcheck.measured import TrainingFlag
+from equivcheck.trace.behaviour import Meter
 from equivcheck.trace.floor import one_rounding
-from equivcheck.trace.layers import Seen, watch, weights_of
+from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.observed import Observed
-from equivcheck.trace.plan import is_composite
+from equivcheck.trace.plan import fact_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,42 +100,37 @@ def _predict(
     """What ``predict`` runs on a batch, without tracing it into a graph."""
     tensor = keras.ops.convert_to_tensor(x)
     seen, _ = watch(model, lambda: model.predict_step((tensor,)), prefix=prefix)
-    return seen, {
-        call.call.path.partition("#")[0]: bool(call.call.kwargs["training"])
-        for call in seen
-        if call.call.kwargs.get("training") is not None
-    }
+    return seen, {call.call.path.partition("#")[0]: call.flag for call in seen if call.flag is not None}
 
 
 def _fit(model: keras.Model, x: npt.NDArray[Any], prefix: str = "") -> tuple[Seen, ...]:
     """The forward pass of ``train_step``."""
     tensor = keras.ops.convert_to_tensor(x)
-    seen, _ = watch(model, lambda: model(tensor, training=True), prefix=prefix, behaviour=True)
+    seen, _ = watch(model, lambda: model(tensor, training=True), prefix=prefix, measure=Meter())
     return seen
 
 
 def _flag(seen: Seen, observed: Observed, predicted: Mapping[str, bool | None]) -> TrainingFlag:
     path = seen.call.path.partition("#")[0]
-    received = seen.call.kwargs.get("training")
     # A model that was fitted before keeps its traced train function, which no hook sees; this pass is the same call.
-    fit = observed.step.flags.get(path, None if received is None else bool(received))
+    fit = observed.step.flags.get(path, seen.flag)
     return TrainingFlag(fit, observed.evaluate.get(path), predicted.get(path))
 
 
 def _layer(seen: Seen, region: Region, flag: TrainingFlag) -> LayerTrace:
-    layer, behaviour = seen.layer, seen.behaviour
+    fact, behaviour = fact_of(seen), seen.behaviour
     return LayerTrace(
-        path=seen.path,
-        kind=type(layer).__name__,
+        path=fact.path,
+        kind=fact.kind,
         region=region,
-        shape=(None, *seen.outputs[0].shape[1:]) if seen.outputs else (),
-        weights=tuple(tuple(variable.shape) for variable in weights_of(layer)),
-        trainable=bool(getattr(layer, "trainable", False)),  # a plain operation has no such flag
+        shape=fact.shape,
+        weights=fact.weights,
+        trainable=bool(getattr(seen.layer, "trainable", False)),  # a plain operation has no such flag
         flag=flag,
         stochastic=behaviour.stochastic,
         dropped=behaviour.dropped,
         noise=behaviour.noise,
         mode_gap=behaviour.mode_gap,
         batch_gap=behaviour.batch_gap,
-        composite=is_composite(layer),
+        composite=fact.composite,
     )

@@ -1,22 +1,23 @@
 """Two models side by side on the same batches, every pair of aligned tensors compared while it is in memory.
 
 Both models become one graph, in which a comparison stands behind each aligned pair of tensors. So a pair lives only
-until both of its tensors are there, the two models fill each other's idle cores, and a layer costs one read of its
-output where the two are equal. The numbers are NumPy's (``diff.tally``): one implementation for every type.
+until both of its tensors are there, models and comparisons fill each other's idle cores, and a layer costs one read of
+its output where the two are equal. The numbers are NumPy's (``diff.tally``): one implementation for every type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from equivcheck.diff.align import Pair
 from equivcheck.diff.tally import Tally, tally
 from equivcheck.errors import InconclusiveError
-from equivcheck.trace.arrays import array_of
+from equivcheck.trace.arrays import array_of, tensors_of
 from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.plan import Plan, plan, tensors
 
@@ -47,11 +48,6 @@ class Together:
         self.plan: Plan | None = None
         self.calls: Sides = ((), ())
         self.tallies: Tallies = []
-
-    @property
-    def pairs(self) -> Sequence[Pair]:
-        """Which call is which; empty before the first batch."""
-        return self.plan.pairs if self.plan is not None else ()
 
     def prepare(self, batch: Any) -> Plan:
         """Finds out what is what, on a batch that is not counted.
@@ -132,16 +128,20 @@ class Together:
         left, right = self._record(batch)
         assert self.plan is not None
         marks: dict[int, Any] = {}
+        size = tf.size(tensors_of(batch)[0])
         for index, (a, b) in enumerate(self.plan.places):
             x, y = tensors(left[a[0]])[a[1]], tensors(right[b[0]])[b[1]]
-            marks[index] = tf.py_function(lambda p, q, index=index: self._told(index, p, q), [x, y], tf.int32)
+            # Stateless, so that comparisons need not wait for one another; and fed what is only known when the graph
+            # runs, so that one of constants is not done once and for all while the graph is optimised.
+            told = partial(self._told, index)
+            marks[index] = tf.numpy_function(told, [x, y, size], tf.int32, stateful=False)
         if lockstep:
             _hold_back(self.plan, left, right, marks)
         return tf.stack(list(marks.values())) if marks else tf.zeros(0, tf.int32)
 
-    def _told(self, index: int, a: Any, b: Any) -> int:
+    def _told(self, index: int, a: Any, b: Any, _size: Any) -> np.int32:
         self._count(index, a, b)
-        return 0
+        return np.int32(0)
 
 
 def out_of_memory(error: BaseException | None) -> bool:
