@@ -32,7 +32,12 @@ def unclear(link: Link) -> bool:
 
     Inputs that agree but for rounding tell nothing: a layer may lift what was just below the threshold just above it.
     """
-    return differs(link.output) and not all(gap is not None and gap.bit_equal for gap in link.inputs)
+    return differs(link.output) and not exact(link.inputs)
+
+
+def exact(inputs: Sequence[Distance | None]) -> bool:
+    """Whether all of a layer's inputs are equal to the last bit."""
+    return all(gap is not None and gap.bit_equal for gap in inputs)
 
 
 def role(link: Link, isolated: Distance | None) -> Role | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from equivcheck.diff.tally import relative
 from equivcheck.evidence import VariableGap
 
 
@@ -29,7 +30,7 @@ def relative_gap(
     gap = np.abs(a - b)
     if not np.isfinite(gap).all():
         return float("inf")
-    return _ratio(max(0.0, float(gap.max()) - rounding), float(np.abs(a).max()) if scale is None else scale)
+    return relative(max(0.0, float(gap.max()) - rounding), float(np.abs(a).max()) if scale is None else scale)
 
 
 def variable_gap(
@@ -61,7 +62,7 @@ def variable_gap(
         *paths,
         max_rel=relative_gap(a, b, scale=scale, rounding=rounding),
         cosine=float(a @ b) / (lengths[0] * lengths[1]) if all(lengths) else 0.0,
-        norm_ratio=_ratio(lengths[1], lengths[0]),
+        norm_ratio=relative(lengths[1], lengths[0]),
     )
 
 
@@ -72,9 +73,3 @@ def rounding_of(*weights: npt.NDArray[Any]) -> float:
     one whole.
     """
     return max(float(np.spacing(np.abs(value).max(initial=0))) for value in weights)
-
-
-def _ratio(value: float, scale: float) -> float:
-    if value == 0:
-        return 0.0
-    return value / scale if scale else float("inf")

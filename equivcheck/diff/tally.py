@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -168,46 +168,30 @@ def _integers(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Tally:
     scale = float(np.abs(wide_a).max(initial=0.0))
     # Integers that are unequal are one apart at least, also where a float has no place for that.
     largest = max(counted.max_abs, float(bool(unequal)))
-    return Tally(
-        size=a.size,
+    return replace(
+        counted,
         equal=not unequal,
         max_abs=largest,
-        max_rel=_relative(largest, scale),
+        max_rel=relative(largest, scale),
         sum_abs=max(counted.sum_abs, float(unequal)),
         tolerance=max(counted.tolerance, float(bool(unequal)) / (1 + scale)),
         beyond=unequal,
-        noise=0.0,
-        dot=counted.dot,
-        squares=counted.squares,
     )
 
 
 def _floats(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Tally:
     noise = _noise(a, b)
     wide = np.result_type(np.float32, *(array.dtype for array in (a, b) if array.dtype.kind == "f"))
-    total, scale = Tally(noise=noise), 0.0
+    total = Tally(noise=noise)
     for start in range(0, a.size, _BLOCK):
         p = a[start : start + _BLOCK].astype(wide, copy=False)
         q = b[start : start + _BLOCK].astype(wide, copy=False)
-        counted = _block(p, q, noise)
-        scale = max(scale, counted.max_rel)
-        total += counted
-    return Tally(
-        size=a.size,
-        equal=total.equal,
-        max_abs=total.max_abs,
-        max_rel=_relative(total.max_abs, scale),
-        sum_abs=total.sum_abs,
-        tolerance=total.tolerance,
-        beyond=total.beyond,
-        noise=noise,
-        dot=total.dot,
-        squares=total.squares,
-        nonfinite=total.nonfinite,
-    )
+        total += _block(p, q, noise)
+    return replace(total, max_rel=relative(total.max_abs, total.max_rel))
 
 
-def _relative(largest: float, scale: float) -> float:
+def relative(largest: float, scale: float) -> float:
+    """A difference as a multiple of what it is a difference of; 0 for none, infinite for one from nothing."""
     if largest == 0:
         return 0.0
     return largest / scale if scale else float("inf")
@@ -246,16 +230,13 @@ def _nonfinite_block(p: npt.NDArray[Any], q: npt.NDArray[Any], noise: float) -> 
     rest = _block(p[finite], q[finite], noise)
     clash = int(np.count_nonzero(~same & ~finite))
     far = float("inf") if clash else 0.0
-    return Tally(
+    return replace(
+        rest,
         size=p.size,
         equal=rest.equal and not clash,
         max_abs=max(rest.max_abs, far),
-        max_rel=rest.max_rel,
         sum_abs=rest.sum_abs + far,
         tolerance=max(rest.tolerance, far),
         beyond=rest.beyond + clash,
-        noise=noise,
-        dot=rest.dot,
-        squares=rest.squares,
         nonfinite=(int(np.count_nonzero(~np.isfinite(p))), int(np.count_nonzero(~np.isfinite(q)))),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from equivcheck.diff.culprit import Link, role, unclear, undone
+from equivcheck.diff.culprit import Link, exact, role, unclear, undone
 from equivcheck.diff.distance import differs, distance
 from equivcheck.diff.tally import Tally
 from equivcheck.measured import Distance, LayerGap
@@ -41,8 +41,7 @@ def gaps(plan: Plan, tallies: Sequence[Tally | None], floor: Floor, isolated: Is
     made_inside: set[int] = set()
     for number, (i, j) in enumerate(plan.pairs):
         a, b = plan.left[i] if i is not None else None, plan.right[j] if j is not None else None
-        fact = b or a
-        assert fact is not None
+        fact = plan.fact(number)
         link = links[number]
         if fact.composite and (not differs(link.output) or number in made_inside):
             continue
@@ -60,7 +59,7 @@ def gaps(plan: Plan, tallies: Sequence[Tally | None], floor: Floor, isolated: Is
                 b=b.path if b else None,
                 distance=link.output,
                 role=what,
-                undone_by=_name(plan, ends[number]) if number in ends else None,
+                undone_by=plan.fact(ends[number]).path if number in ends else None,
                 nonfinite=_nonfinite(plan, number, tallies),
                 reason=_reason(a, b, link.output),
             )
@@ -124,7 +123,7 @@ def _link(plan: Plan, number: int, tallies: Sequence[Tally | None], floor: Floor
     found = counted(plan.outputs.get(number))
     own = None
     if i is not None and any(tally is not None and not tally.equal for tally in found):
-        own = floor(i, all(gap is not None and gap.bit_equal for gap in inputs))
+        own = floor(i, exact(inputs))
     outputs = [None if tally is None else tally.distance(None if tally.equal else own) for tally in found]
     whole = None if not outputs or None in outputs else _largest([gap for gap in outputs if gap is not None])
     return Link(whole, inputs, plan.feeds.get(number, ()), plan.within.get(number))
@@ -133,11 +132,6 @@ def _link(plan: Plan, number: int, tallies: Sequence[Tally | None], floor: Floor
 def _largest(apart: Sequence[Distance]) -> Distance:
     """The distance that is furthest beyond what rounding explains in its type; NaN counts as furthest."""
     return max(apart, key=lambda gap: float("inf") if gap.max_rel != gap.max_rel else gap.max_rel - gap.noise)
-
-
-def _name(plan: Plan, number: int) -> str:
-    i, j = plan.pairs[number]
-    return plan.right[j].path if j is not None else plan.left[i or 0].path
 
 
 def _nonfinite(plan: Plan, number: int, tallies: Sequence[Tally | None]) -> tuple[bool, bool]:

@@ -51,6 +51,14 @@ class Plan:
     feeds: Mapping[int, tuple[int, ...]]
     within: Mapping[int, int]
 
+    def fact(self, number: int) -> Fact:
+        """The call that a pair is named after: the second model's, or the first's where only that has it."""
+        i, j = self.pairs[number]
+        if j is not None:
+            return self.right[j]
+        assert i is not None
+        return self.left[i]
+
 
 def fact_of(seen: Seen) -> Fact:
     """What a call is aligned by."""
@@ -148,5 +156,6 @@ def _within(pairs: Sequence[Pair], left: Sequence[Seen], right: Sequence[Seen]) 
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
-    rank = getattr(tensor.shape, "rank", len(getattr(tensor, "shape", ()))) if hasattr(tensor, "shape") else None
+    """Without the number of samples; a tensor of unknown rank has none."""
+    rank = getattr(tensor.shape, "rank", len(tensor.shape))
     return (None, *tuple(tensor.shape)[1:]) if rank else ()
