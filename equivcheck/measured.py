@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 #: ``source`` makes a difference, ``propagated`` hands one on.
 Role = Literal["equal", "source", "propagated"]
@@ -164,6 +164,81 @@ class Curve:
     arm: str
     metric: str
     values: tuple[float, ...]
+
+
+class Share(TypedDict):
+    """What one cause makes of the gap, in the unit of the metric.
+
+    Attributes:
+        code: Code of the finding.
+        share: Mean over the repetitions; interactions with other causes are contained in it.
+        low: Lower end of its 95 % confidence interval; null of fewer than three repetitions.
+        high: Upper end.
+        alone: What the cause makes where it is the only one (break-one); null where that was not replayed.
+        repaired: What goes away where it alone is repaired (repair-one); null where that was not replayed.
+    """
+
+    code: str
+    share: float
+    low: float | None
+    high: float | None
+    alone: float | None
+    repaired: float | None
+
+
+class Interaction(TypedDict):
+    """What several causes make together beyond what each makes alone; contained in their shares.
+
+    Attributes:
+        codes: Codes of the findings.
+        share: In the unit of the metric; negative where the causes hide each other.
+    """
+
+    codes: list[str]
+    share: float
+
+
+class CurveShares(TypedDict):
+    """The gap of one curve, divided.
+
+    Attributes:
+        metric: Such as ``val_accuracy``.
+        gap: Frozen minus bottleneck, in percentage points for accuracies.
+        shares: By code.
+        residual: What no cause explains.
+    """
+
+    metric: str
+    gap: float
+    shares: Mapping[str, float]
+    residual: float
+
+
+class Attribution(TypedDict):
+    """How the gap divides among the causes: all shares and the residual add up to the gap.
+
+    Attributes:
+        metric: The metric whose final value was attributed, such as ``val_accuracy``: of the four curves the one whose
+            gap is largest against its noise.
+        gap: Frozen minus bottleneck, in percentage points for accuracies; mean over the repetitions.
+        shares: One entry a cause.
+        interactions: One entry a pair of causes that act together by more than the noise.
+        residual: What is left when every cause is repaired, and so what no cause explains.
+        repetitions: Trainings with other seeds that everything above is the mean of.
+        smallest: Codes of the fewest causes whose repair closes the gap; null where no set does, or it is not known.
+        curves: The same division for every curve.
+        missing: What was not replayed, and why; empty where nothing is missing.
+    """
+
+    metric: str
+    gap: float
+    shares: list[Share]
+    interactions: list[Interaction]
+    residual: float
+    repetitions: int
+    smallest: list[str] | None
+    curves: list[CurveShares]
+    missing: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from equivcheck.catalog import all_checks, matches
 from equivcheck.check import Check
 from equivcheck.errors import SpecError
 from equivcheck.findings import Finding, Skipped
-from equivcheck.measured import Curve, curves_equal
+from equivcheck.measured import Attribution, Curve, curves_equal
 from equivcheck.report.model import Report, Verdict
 from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
@@ -21,6 +21,9 @@ from equivcheck.spec import Document, Experiment, check_paths, load, resolve
 
 #: Is told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
+
+#: Seconds for counterfactuals where nothing else is asked for: a coffee, not a lunch.
+BUDGET = 120.0
 
 
 def run(
@@ -30,6 +33,8 @@ def run(
     ignore: Sequence[str] = (),
     cache_dir: Path | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
+    replay: bool = True,
+    budget: float = BUDGET,
 ) -> Report:
     """Checks one spec.
 
@@ -39,6 +44,8 @@ def run(
         ignore: Codes or prefixes of checks to leave out.
         cache_dir: Folder of the feature cache; the user's cache folder by default.
         progress: Told of every stage.
+        replay: Whether to train counterfactuals, which tell how much of the gap each cause makes.
+        budget: Seconds after which no further counterfactual is begun.
 
     Returns:
         The report.
@@ -48,7 +55,15 @@ def run(
         UserCodeError: A callable of the spec raised.
         InconclusiveError: The arms could not be compared.
     """
-    return run_document(load(path), select=select, ignore=ignore, cache_dir=cache_dir, progress=progress)
+    return run_document(
+        load(path),
+        select=select,
+        ignore=ignore,
+        cache_dir=cache_dir,
+        progress=progress,
+        replay=replay,
+        budget=budget,
+    )
 
 
 def run_document(
@@ -59,6 +74,8 @@ def run_document(
     cache_dir: Path | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
     curves: bool = True,
+    replay: bool = True,
+    budget: float = BUDGET,
 ) -> Report:
     """Checks a spec that has been read, and perhaps patched.
 
@@ -69,6 +86,8 @@ def run_document(
         cache_dir: As for ``run``.
         progress: As for ``run``.
         curves: Whether to train the arms for their curves.
+        replay: As for ``run``.
+        budget: As for ``run``.
     """
     clock = _Clock(progress)
     experiment = resolve(document)
@@ -89,6 +108,10 @@ def run_document(
             trained = laboratory.train(probed)
     with clock.stage("trying the repairs"):
         trial = laboratory.try_repairs(probed, trained)
+    shares: Attribution | None = None
+    if trained and replay:
+        with clock.stage("replaying counterfactuals"):
+            shares, trial = laboratory.attribute(probed, trial, seconds=budget)
     examination, evidence = probed.examination, probed.evidence
     obstacle = _obstacle(examination.failed, trained)
     verdict = _verdict(trial.findings, obstacle, trained)
@@ -102,6 +125,7 @@ def run_document(
             examination.cleared,
             trial.curves,
             evidence.first_divergence,
+            attribution=shares,
             compared=evidence.matched,
             reason=obstacle,
         ),
@@ -112,6 +136,7 @@ def run_document(
         first_divergence=evidence.first_divergence,
         parameters={name: arm.parameters for name, arm in evidence.arms()},
         curves=trial.curves,
+        attribution=shares,
         observed=_observed(experiment),
         versions=runtime.versions(),
         machine=runtime.machine(),

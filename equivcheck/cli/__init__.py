@@ -77,6 +77,15 @@ def cli() -> None:
 @click.option("--select", multiple=True, callback=_codes, metavar="CODES", help="Only these checks: EQ401, EQ4, ...")
 @click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="All but these checks.")
 @click.option("--cache-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of stored features.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=120.0,
+    show_default=True,
+    help="Begin no further counterfactual training after this time.",
+)
+@click.option("--replay/--no-replay", default=True, help="Train counterfactuals for each cause's share of the gap.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @verbose_option
 def run(

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from equivcheck.findings import Cleared, Finding, Repair, Severity, Side, Skipped
 from equivcheck.location import Location
-from equivcheck.measured import Curve, FirstDivergence, LayerRow, ParameterCount, Setting
-from equivcheck.report.model import REPORT_VERSION, Attribution, Report, Verdict
+from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, Setting
+from equivcheck.report.model import REPORT_VERSION, Report, Verdict
 
 
 @dataclass(frozen=True, slots=True)

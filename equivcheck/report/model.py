@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 from equivcheck.findings import Cleared, Finding, Skipped
-from equivcheck.measured import Curve, FirstDivergence, LayerRow, ParameterCount, Setting
+from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, Setting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,52 +23,6 @@ Verdict = Literal["equivalent", "divergent", "inconclusive"]
 REPORT_VERSION: Literal[1] = 1
 
 EXIT_CODES: Mapping[Verdict, int] = {"equivalent": 0, "divergent": 1, "inconclusive": 3}
-
-
-class Share(TypedDict):
-    """What one cause makes of the gap, in the unit of the metric.
-
-    Attributes:
-        code: Code of the finding.
-        share: Best estimate; interactions with other causes are contained in it.
-        low: Lower end of what the replays leave open; null where only one estimate exists.
-        high: Upper end.
-    """
-
-    code: str
-    share: float
-    low: float | None
-    high: float | None
-
-
-class Interaction(TypedDict):
-    """What several causes make together beyond what each makes alone; contained in their shares.
-
-    Attributes:
-        codes: Codes of the findings.
-        share: In the unit of the metric.
-    """
-
-    codes: list[str]
-    share: float
-
-
-class Attribution(TypedDict):
-    """How the gap divides among the causes: all shares and the residual add up to the gap.
-
-    Attributes:
-        metric: The metric whose final value was attributed, such as ``val_accuracy``.
-        gap: Frozen minus bottleneck, in percentage points for accuracies.
-        shares: One entry a cause.
-        interactions: One entry a set of causes that act together.
-        residual: What no cause explains.
-    """
-
-    metric: str
-    gap: float
-    shares: list[Share]
-    interactions: list[Interaction]
-    residual: float
 
 
 @dataclass(frozen=True, slots=True)

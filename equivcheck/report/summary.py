@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from equivcheck.findings import Cleared, Finding
-    from equivcheck.measured import Curve, FirstDivergence
+    from equivcheck.measured import Attribution, Curve, FirstDivergence
     from equivcheck.report.model import Verdict
 
 #: Causes that are spelled out; the others are counted.
@@ -43,6 +43,7 @@ def summarise(
     curves: Sequence[Curve],
     first_divergence: FirstDivergence,
     *,
+    attribution: Attribution | None = None,
     compared: bool = True,
     reason: str | None = None,
 ) -> str:
@@ -55,6 +56,7 @@ def summarise(
         cleared: Differences that proved harmless.
         curves: The curves that were trained, if any.
         first_divergence: First layers that differ on identical batches.
+        attribution: How the gap divides among the causes, where that was replayed.
         compared: Whether the two arms' samples could be matched, so that layers were compared at all.
         reason: Why nothing can be concluded, as a clause; for an inconclusive verdict.
 
@@ -63,13 +65,14 @@ def summarise(
     """
     errors = of_severity(findings, "error")
     gaps = [found for metric in METRIC_NAMES if (found := gap(curves, metric))]
-    # Shares come from the metric that the replays were scored by: the first that both arms have.
-    metric = gaps[0].metric if gaps else "val_accuracy"
+    # Shares come from the metric that the replays were scored by.
+    metric = attribution["metric"] if attribution else gaps[0].metric if gaps else "val_accuracy"
     match verdict:
         case "divergent":
             sentences = [
                 *_parting(name, gaps),
                 _causes(errors, metric),
+                *(_accounting(attribution) if attribution else ()),
                 _layers(first_divergence, compared=compared),
                 *_harmless(cleared),
                 *_what_first(errors, curves),
@@ -145,6 +148,23 @@ def _cause(finding: Finding, metric: str) -> str:
     else:
         facts += [measured({key: value}) for key, value in list(finding.measured.items())[:1]]
     return f"{first_sentence(finding.title)} ({': '.join(facts)})"
+
+
+def _accounting(found: Attribution) -> list[str]:
+    """What the shares are shares of, and what is left over."""
+    metric, times = found["metric"], found["repetitions"]
+    seeds = f", the mean over {times} seeds" if times > 1 else ""
+    left = metric_share(metric, found["residual"], _PP) if found["residual"] else "nothing"
+    gap = metric_share(metric, found["gap"], _PP)
+    sentences = [f"Counterfactual trainings account for the gap in {METRIC_NAMES[metric]} ({gap}{seeds})"]
+    sentences[0] += f"; {left} is left unexplained."
+    if together := found["interactions"][:1]:
+        share = metric_share(metric, together[0]["share"], _PP)
+        sentences.append(f"{listed(together[0]['codes'])} make {share} of it only together.")
+    smallest, causes = found["smallest"], len(found["shares"])
+    if smallest and len(smallest) < causes:
+        sentences.append(f"Repairing {listed(smallest)} alone closes it.")
+    return sentences
 
 
 def _layers(first: FirstDivergence, *, compared: bool) -> str:

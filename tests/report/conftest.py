@@ -193,12 +193,23 @@ def build() -> Report:
             "metric": "val_accuracy",
             "gap": -46.9,
             "shares": [
-                {"code": "EQ402", "share": -31.7, "low": -34.4, "high": -29.1},
-                {"code": "EQ104", "share": -9.4, "low": -12.1, "high": -7.8},
-                {"code": "EQ401", "share": -3.2, "low": None, "high": None},
+                {"code": "EQ402", "share": -31.7, "low": -34.4, "high": -29.1, "alone": -30.4, "repaired": -33.0},
+                {"code": "EQ104", "share": -9.4, "low": -12.1, "high": -7.8, "alone": -8.1, "repaired": -10.7},
+                {"code": "EQ401", "share": -3.2, "low": None, "high": None, "alone": None, "repaired": None},
             ],
             "interactions": [{"codes": ["EQ104", "EQ402"], "share": -2.6}],
             "residual": -2.6,
+            "repetitions": 5,
+            "smallest": ["EQ402", "EQ104"],
+            "curves": [
+                {
+                    "metric": "val_accuracy",
+                    "gap": -46.9,
+                    "shares": {"EQ402": -31.7, "EQ104": -9.4, "EQ401": -3.2},
+                    "residual": -2.6,
+                }
+            ],
+            "missing": "",
         },
         versions={"equivcheck": "0.1.0", "keras": "3.15.1", "tensorflow": "2.21.0", "numpy": "2.4.6"},
         machine={"platform": "Linux-6.8-x86_64", "cpus": 2, "gpus": 0},

@@ -9,13 +9,14 @@ from rich.text import Text
 from equivcheck.findings import SEVERITIES, Finding, Repair, Severity
 from equivcheck.location import Location
 from equivcheck.report.numbers import measured, metric_share
-from equivcheck.report.prose import listed
+from equivcheck.report.prose import counted, listed
 from equivcheck.report.ranking import of_severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from equivcheck.report.model import Attribution, Report
+    from equivcheck.measured import Attribution
+    from equivcheck.report.model import Report
     from equivcheck.report.terminal.page import Page
 
 _HEADINGS: Mapping[Severity, str] = {
@@ -29,6 +30,9 @@ _VERIFIED: Mapping[bool | None, str] = {
     False: "no: the repair was applied, but the finding was still there",
     None: "not tried",
 }
+
+#: Trainings below which a share has no interval.
+FEW = 3
 
 #: Under the title, which stands after its number.
 _INDENT = 4
@@ -62,6 +66,13 @@ def _attribution(page: Page, found: Attribution) -> None:
         f"Unexplained by these causes: {metric_share(metric, found['residual'])} of the gap of "
         f"{metric_share(metric, found['gap'])}."
     )
+    if found["repetitions"] < FEW:
+        page.paragraph(
+            f"This rests on {counted(found['repetitions'], 'training')} of each counterfactual: too few to say how "
+            "much chance is in it."
+        )
+    if found["missing"]:
+        page.paragraph(f"Not everything was replayed: {found['missing']}. More time: --budget SECONDS.")
 
 
 def _finding(page: Page, number: int, finding: Finding, attribution: Attribution | None) -> None:

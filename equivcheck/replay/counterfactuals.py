@@ -1,0 +1,76 @@
+"""Both arms with some causes repaired: what the repairs make of the spec, built and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from equivcheck.arms.arm import Arm
+from equivcheck.arms.build import Builder
+from equivcheck.errors import SpecError
+from equivcheck.findings import ArmName, Patch
+from equivcheck.measured import Curve
+from equivcheck.replay.game import Coalition
+from equivcheck.spec import ArmSpec, Experiment, resolve
+
+#: Trains an arm that was built for an experiment.
+TrainArm = Callable[[Arm, Experiment], tuple[Curve, ...]]
+
+
+@dataclass
+class Counterfactuals:
+    """Trains counterfactuals of one experiment; an arm that several of them share is trained once.
+
+    Attributes:
+        experiment: As declared.
+        repairs: The patch that repairs each cause, by code, in the order in which they were found.
+        builder: Builds arms.
+        train: Trains one.
+        trained: Curves of arms that were trained, by what decides them (``identity``).
+    """
+
+    experiment: Experiment
+    repairs: Mapping[str, Patch]
+    builder: Builder
+    train: TrainArm
+    trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict)
+
+    def __call__(self, present: Coalition, repetition: int) -> tuple[Curve, ...]:
+        """The curves of both arms with these causes present; none of a spec that cannot be built so.
+
+        Args:
+            present: Causes that are left as they are.
+            repetition: 0 for the declared seeds; others add to them.
+        """
+        try:
+            experiment = self.patched(present, repetition)
+            return tuple(curve for name in ("bottleneck", "frozen") for curve in self._curves(name, experiment))
+        except SpecError:  # one repair may need another
+            return ()
+
+    def patched(self, present: Coalition, repetition: int = 0) -> Experiment:
+        """The experiment with all other causes repaired."""
+        document = self.experiment.document
+        for code, patch in self.repairs.items():
+            if code not in present:
+                document = document.patched(patch)
+        experiment = resolve(document)
+        if repetition:
+            seeds: dict[str, object] = {}
+            for name in ("bottleneck", "frozen"):
+                if isinstance(spec := getattr(experiment, name), ArmSpec):
+                    seeds[f"{name}.training.seed"] = (spec.training.seed + repetition) % 2**31
+            experiment = resolve(document.patched(seeds))
+        return experiment
+
+    def _curves(self, name: ArmName, experiment: Experiment) -> tuple[Curve, ...]:
+        key = identity(name, experiment)
+        if key not in self.trained:
+            arm = replace(self.builder, experiment=experiment).build(name)
+            self.trained[key] = self.train(arm, experiment)
+        return self.trained[key]
+
+
+def identity(name: ArmName, experiment: Experiment) -> str:
+    """What decides how an arm trains, as text: its own keys, and the batch size that features are extracted at."""
+    return repr((name, getattr(experiment, name), Builder(experiment).extraction_batch_size()))
