@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ from equivcheck.cli import cli
 from equivcheck.cli.exits import worst
 from equivcheck.cli.page import page
 from equivcheck.errors import InconclusiveError, UserCodeError
+from equivcheck.findings import Finding, Repair
 from equivcheck.report.json_format import dumps, loads
 from equivcheck.report.model import Report
 from equivcheck.spec import load, template
@@ -147,6 +149,47 @@ def test_a_code_that_no_check_has_is_an_error(call, pipeline, pattern):
 def test_the_cache_folder_is_handed_on(call, pipeline):
     call("run", "a.yaml", "--cache-dir", "cache")
     assert pipeline.calls[0][1]["cache_dir"] == Path("cache")
+
+
+def test_the_budget_is_handed_on(call, pipeline):
+    call("run", "a.yaml", "--budget", "7.5", "--no-replay")
+    options = pipeline.calls[0][1]
+    assert (options["budget"], options["replay"]) == (7.5, False)
+
+
+REPAIRED = Finding(
+    "EQ104",
+    "class-sorted-batches",
+    "error",
+    "frozen",
+    "title",
+    "message",
+    {},
+    "expected",
+    repair=Repair("text", {"name": "repaired"}),
+    verified=True,
+)
+
+
+def test_the_repaired_spec_is_written_beside_the_original(call, pipeline, monkeypatch):
+    report = Report(name="a", verdict="divergent", summary="", findings=(REPAIRED,))
+    monkeypatch.setattr(sys.modules["equivcheck.pipeline"], "run", lambda *_, **__: report)
+    code, _, err = call("run", "a.yaml", "--fix")
+    assert (code, err) == (1, "wrote a.repaired.yaml\n")
+    assert Path("a.repaired.yaml").read_text(encoding="utf-8") == SPEC + "name: repaired\n"
+    assert Path("a.yaml").read_text(encoding="utf-8") == SPEC
+    code, _, err = call("run", "a.yaml", "--fix")
+    assert code == 2
+    assert "a.repaired.yaml: exists already" in err
+
+
+@pytest.mark.parametrize("verified", [False, None])
+def test_a_repair_that_did_not_hold_is_not_written(call, pipeline, monkeypatch, verified):
+    report = Report(name="a", verdict="divergent", summary="", findings=(replace(REPAIRED, verified=verified),))
+    monkeypatch.setattr(sys.modules["equivcheck.pipeline"], "run", lambda *_, **__: report)
+    _, _, err = call("run", "a.yaml", "--fix")
+    assert "nothing was written" in err
+    assert not Path("a.repaired.yaml").exists()
 
 
 def test_formats_and_files_are_paired_in_order(call, pipeline):

@@ -21,6 +21,7 @@ import click
 
 from equivcheck import __version__
 from equivcheck.cli.exits import Door, guarded, remember_verbose, say, worst
+from equivcheck.cli.fix import place_of_repaired, write_repaired
 from equivcheck.cli.outputs import FORMATS, plan, write
 from equivcheck.cli.page import page
 from equivcheck.errors import InputError, SpecError
@@ -86,6 +87,7 @@ def cli() -> None:
     help="Begin no further counterfactual training after this time.",
 )
 @click.option("--replay/--no-replay", default=True, help="Train counterfactuals for each cause's share of the gap.")
+@click.option("--fix", is_flag=True, help="Write the repaired spec beside the original, as SPEC.repaired.yaml.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @verbose_option
 def run(
@@ -93,6 +95,7 @@ def run(
     formats: tuple[str, ...],
     files: tuple[Path, ...],
     *,
+    fix: bool,
     quiet: bool,
     verbose: bool,
     **options: Any,
@@ -112,10 +115,14 @@ def run(
     def one(spec: Path) -> int:
         from equivcheck.pipeline import run as run_spec  # noqa: PLC0415
 
+        repaired = place_of_repaired(spec) if fix else None
         # Keras and the user's own code print to stdout, where only the report belongs.
         with redirect_stdout(sys.stderr), _progress(spec, quiet=quiet) as progress:
             report = run_spec(spec, progress=progress, **options)
         write(report, outputs, verbose=verbose)
+        if repaired is not None:
+            done = write_repaired(report, spec, repaired)
+            say(f"wrote {repaired}" if done else f"{spec}: no repair was tried that held, so nothing was written")
         code: int = report.exit_code
         return code
 
