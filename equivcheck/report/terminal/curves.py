@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from equivcheck.measured import Curve
     from equivcheck.report.model import Report
     from equivcheck.report.terminal.page import Page
 
@@ -49,7 +50,7 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
     page.paragraph(" · ".join([*legend, f"{SEVERAL} several of them"]), "dim")
     page.blank()
     drawn = [name for name in metrics if is_accuracy(name) or losses] or metrics
-    drawings = [drawing for metric in drawn if (drawing := _drawing(page, report, metric))]
+    drawings = [text for metric in drawn if (text := drawing(page, report.curves, metric))]
     beside = 2 if page.width >= _WIDE else 1
     for start in range(0, len(drawings), beside):
         row = Table.grid(padding=(0, 4, 0, 0))
@@ -59,8 +60,9 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
     _finals(page, report, metrics)
 
 
-def _drawing(page: Page, report: Report, metric: str) -> Text | None:
-    series = {look.letter: values_of(report.curves, arm, metric) for arm, look in _DRAWN.items()}
+def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:
+    """One metric of all arms, drawn; None where there is nothing to draw."""
+    series = {look.letter: values_of(curves, arm, metric) for arm, look in _DRAWN.items()}
     series = {letter: values for letter, values in series.items() if any(map(math.isfinite, values))}
     if not series:
         return None
@@ -72,11 +74,11 @@ def _drawing(page: Page, report: Report, metric: str) -> Text | None:
         lambda value: metric_value(metric, value),
         ascii_only=page.ascii_only,
     )
-    drawing = page.verbatim(text)
+    drawn = page.verbatim(text)
     for look in _DRAWN.values():
         # Nothing else in a drawing is a capital letter.
-        drawing.highlight_words([look.letter], look.style)
-    return page.prose(f"{METRIC_NAMES[metric]}\n", "bold").append_text(drawing)
+        drawn.highlight_words([look.letter], look.style)
+    return page.prose(f"{METRIC_NAMES[metric]}\n", "bold").append_text(drawn)
 
 
 def _limits(metric: str, values: Sequence[float]) -> tuple[float, float]:
