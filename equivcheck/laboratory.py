@@ -18,10 +18,10 @@ from equivcheck.findings import ArmName, Finding, Patch
 from equivcheck.measured import Curve
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
-from equivcheck.replay.outcome import measure_outcome
 from equivcheck.replay.training import train
 from equivcheck.spec import Experiment, resolve
 from equivcheck.trace.observed import Observed, observe
+from equivcheck.trace.outcome import measure_outcome
 from equivcheck.trace.pair import trace_pair
 from equivcheck.trace.state import undisturbed
 

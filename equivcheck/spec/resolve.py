@@ -52,6 +52,8 @@ def resolve(document: Document) -> Experiment:
     resolver = _Resolver(document)
     if problems := resolver.problems():
         raise SpecError(in_order(problems))
+    if resolver.recording() is not None:
+        raise SpecError([document.problem("observed", "is all that this spec gives; expected a model beside it")])
     return resolver.experiment()
 
 
@@ -126,7 +128,7 @@ class _Resolver:
         observed = self.document.data["observed"]
         if isinstance(observed, dict) and not any(observed.get(arm) for arm in _ARMS) and not self._found:
             message = "names no file; give bottleneck, frozen or both, or describe the arms"
-            self._add(self.document.problem("observed", message, _ARMS))
+            self._add(self.document.problem("observed", message))
 
     def _arm(self, arm: ArmName) -> ArmSpec | CodeArm:
         if arm in self.merged:

@@ -12,7 +12,7 @@ from equivcheck.report.numbers import ABSENT, is_accuracy, metric_value
 from equivcheck.report.terminal.plot import SEVERAL, plot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rich.text import Text
 
@@ -46,8 +46,7 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
     if not metrics:
         return
     page.heading("Curves")
-    legend = [f"{look.letter} {look.words}" for arm, look in _DRAWN.items() if any(c.arm == arm for c in report.curves)]
-    page.paragraph(" · ".join([*legend, f"{SEVERAL} several of them"]), "dim")
+    page.paragraph(" · ".join(legend({curve.arm for curve in report.curves})), "dim")
     page.blank()
     drawn = [name for name in metrics if is_accuracy(name) or losses] or metrics
     drawings = [text for metric in drawn if (text := drawing(page, report.curves, metric))]
@@ -58,6 +57,12 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
         page.write(row)
         page.blank()
     _finals(page, report, metrics)
+
+
+def legend(arms: Collection[str]) -> list[str]:
+    """What the letters of a drawing mean."""
+    letters = [f"{look.letter} {look.words}" for arm, look in _DRAWN.items() if arm in arms]
+    return [*letters, f"{SEVERAL} several of them"]
 
 
 def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:

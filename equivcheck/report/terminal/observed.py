@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from equivcheck.measured import Curve
 from equivcheck.report.curve_gap import METRIC_NAMES
 from equivcheck.report.numbers import ABSENT, is_accuracy, metric_value, number
-from equivcheck.report.terminal.curves import drawing
+from equivcheck.report.terminal.curves import drawing, legend
 
 if TYPE_CHECKING:
     from equivcheck.report.model import Report
@@ -25,6 +25,8 @@ def observed(page: Page, report: Report) -> None:
     if not logs:
         return
     page.heading("Curves that you already have")
+    page.paragraph(" · ".join(legend(logs)), "dim")
+    page.blank()
     told = tuple(curve for arm, log in logs.items() for curve in _curves(arm, log))
     for metric in METRIC_NAMES:
         if is_accuracy(metric) and (text := drawing(page, told, metric)):
