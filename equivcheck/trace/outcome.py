@@ -20,6 +20,12 @@ from equivcheck.trace.walk import Walk
 #: enough to cost less than an epoch.
 MOST_SAMPLES = 512
 
+#: Batches of each split that are run: where fit takes single samples, each call costs as much as a batch.
+_MOST_BATCHES = 64
+
+#: Samples that are run at once in inference mode.
+_AT_ONCE = 32
+
 
 def measure_outcome(model: keras.Model, observed: Observed, curves: Sequence[Curve]) -> Outcome | None:
     """Runs a trained model on its own batches; every variable and generator is as it was afterwards.
@@ -61,21 +67,29 @@ class _Answers(NamedTuple):
 
 
 def _answers(model: keras.Model, walked: Walk, *, training: bool) -> _Answers | None:
-    """Batch by batch as the iterator gave them; None where samples were not kept or the outputs are no scores."""
+    """Answers for the first samples; None where samples were not kept or the outputs are no scores."""
+    batches = _first_batches(walked)
+    rows = np.concatenate(batches)
+    if (rows < 0).any():
+        return None
+    if not training:  # a sample's answer does not depend on its mates then
+        batches = np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE))
     answers: list[npt.NDArray[np.int64]] = []
-    start = 0
-    for size in walked.order.batches[0]:
-        rows = walked.labelled[start : start + size]
-        if (rows < 0).any():
-            return None
-        outputs = np.asarray(model(keras.ops.convert_to_tensor(walked.x[rows]), training=training))
+    for batch in batches:
+        outputs = np.asarray(model(keras.ops.convert_to_tensor(walked.x[batch]), training=training))
         if outputs.ndim != 2:  # noqa: PLR2004  (one row of scores a sample)
             return None
         answers.append(_classes_of(outputs))
-        start += size
-        if start >= MOST_SAMPLES:
-            break
-    return _Answers(np.concatenate(answers), class_index(walked.y, walked.outputs)[:start])
+    return _Answers(np.concatenate(answers), class_index(walked.y, walked.outputs)[: len(rows)])
+
+
+def _first_batches(walked: Walk) -> list[npt.NDArray[np.int64]]:
+    """Rows of the first batches, as the iterator gave them."""
+    sizes = walked.order.batches[0]
+    ends = np.cumsum(sizes)
+    enough = int(np.searchsorted(ends, MOST_SAMPLES)) + 1
+    kept = min(len(sizes), enough, _MOST_BATCHES)
+    return np.split(walked.labelled[: ends[kept - 1]], ends[: kept - 1])
 
 
 def _classes_of(outputs: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
