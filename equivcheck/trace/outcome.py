@@ -36,7 +36,7 @@ def measure_outcome(model: keras.Model, observed: Observed, curves: Sequence[Cur
         curves: What ``fit`` told.
 
     Returns:
-        None where the model does not answer one class per sample.
+        None where the model does not answer one class per sample, or NaN.
     """
     with unmoved_generators(), restored(variables_of(model)):
         fitted = _answers(model, observed.train, training=True)
@@ -67,7 +67,7 @@ class _Answers(NamedTuple):
 
 
 def _answers(model: keras.Model, walked: Walk, *, training: bool) -> _Answers | None:
-    """Answers for the first samples; None where samples were not kept or the outputs are no scores."""
+    """Answers for the first samples; None where samples were not kept or the outputs are no finite scores."""
     batches = _first_batches(walked)
     rows = np.concatenate(batches)
     if (rows < 0).any():
@@ -77,7 +77,8 @@ def _answers(model: keras.Model, walked: Walk, *, training: bool) -> _Answers | 
     answers: list[npt.NDArray[np.int64]] = []
     for batch in batches:
         outputs = np.asarray(model(keras.ops.convert_to_tensor(walked.x[batch]), training=training))
-        if outputs.ndim != 2:  # noqa: PLR2004  (one row of scores a sample)
+        # One row of scores a sample; NaN is a broken training and no answer.
+        if outputs.ndim != 2 or not np.isfinite(outputs).all():  # noqa: PLR2004
             return None
         answers.append(_classes_of(outputs))
     return _Answers(np.concatenate(answers), class_index(walked.y, walked.outputs)[: len(rows)])
