@@ -164,7 +164,7 @@ def test_a_check_that_fails_makes_the_verdict_inconclusive(tiny, monkeypatch):
     class Broken:
         """Judges nothing."""
 
-        code, name, requires = "EQ888", "broken-check", ()
+        code, name, requires, subject = "EQ888", "broken-check", (), "arms"
 
         def examine(self, _evidence):
             raise RuntimeError("boom")

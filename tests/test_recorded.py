@@ -138,6 +138,17 @@ def test_a_broken_log_ends_the_command_with_its_line(spec, tmp_path, command):
     assert result.output == f"error: {tmp_path}/bad.csv:3: loss is 'high'; expected a number\n"
 
 
+def test_a_broken_log_beside_a_model_is_told_before_anything_is_executed(tmp_path):
+    (tmp_path / "bad.log").write_text("nothing\n", encoding="utf-8")
+    (tmp_path / "mine.py").write_text("raise SystemExit('executed')\n", encoding="utf-8")
+    arms = 'bottleneck: {callable: "mine:arm"}\nfrozen: {callable: "mine:arm"}\n'
+    (tmp_path / "spec.yaml").write_text(f"version: 1\n{arms}observed: {{frozen: bad.log}}\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["run", str(tmp_path / "spec.yaml")])
+    assert result.exit_code == 2
+    assert "bad.log: tells of no epoch" in result.output
+    assert "executed" not in result.output
+
+
 @pytest.mark.parametrize("command", ["run", "validate"])
 def test_a_log_that_is_not_there(spec, tmp_path, command):
     result = CliRunner().invoke(cli, [command, str(spec(frozen="absent.log"))])

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from equivcheck.check import Check, Fault, Subject
 from equivcheck.diff.forensics import can_be_of, smallest_count
-from equivcheck.evidence import Evidence
+from equivcheck.evidence import Evidence, OrderTrace
 from equivcheck.findings import ArmName, Cleared, Finding
 from equivcheck.measured import ObservedLog
 
@@ -66,7 +66,7 @@ end_to_end.evaluate(all_of_them, verbose=0)
         live = dict(evidence.arms())
         for arm, log in evidence.logs.items():
             validation = live[arm].validation
-            yield from self._validation(arm, log, validation.available if validation is not None else None)
+            yield from self._validation(arm, log, _samples(validation))
         if len(evidence.logs) == 2:  # noqa: PLR2004  (two arms)
             yield from self._training(evidence.logs["bottleneck"], evidence.logs["frozen"])
 
@@ -132,3 +132,10 @@ def samples_per_epoch(log: ObservedLog) -> int | None:
     """Length of the progress bar where it counts samples, which the training accuracies prove."""
     smallest = smallest_count(*accuracies(log, "accuracy"))
     return smallest if log.steps == (smallest,) else None
+
+
+def _samples(validation: OrderTrace | None) -> int | None:
+    """Samples of the live validation set: that there are, else that come in one pass."""
+    if validation is None:
+        return None
+    return validation.available if validation.available is not None else len(validation.samples[0])

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from equivcheck.check import Check, Fault, Subject
 from equivcheck.diff.forensics import Period, Window, period_of, sliding_window, smallest_count, window_scores
-from equivcheck.evidence import Evidence
+from equivcheck.evidence import Evidence, OrderTrace
 from equivcheck.findings import ArmName, Cleared, Finding
 from equivcheck.measured import ObservedLog
 
@@ -31,8 +31,10 @@ class ObservedCurvePeriodic(Check):
         "another window of the set, and a model that always answers one class scores the share of that class in it."
     )
     shows = """\
+import itertools
+
 x, y = np.zeros((8, 4), "float32"), np.repeat([0, 1], 4)[:, None]
-going_on = tf.data.Dataset.from_tensor_slices((x, y)).repeat().batch(1).as_numpy_iterator()
+going_on = ((x[n % 8 : n % 8 + 1], y[n % 8 : n % 8 + 1]) for n in itertools.count())
 for _ in range(2):  # each evaluation begins where the last one ended
     end_to_end.evaluate(going_on, steps=6, verbose=0)
 """
@@ -73,8 +75,7 @@ for _ in range(2):
             if period is None or not all(0 <= value <= 1 for value in period.values):
                 continue
             validation = live[arm].validation
-            available = validation.available if validation is not None else None
-            yield self._finding(arm, log, period, log.validation_samples or available)
+            yield self._finding(arm, log, period, log.validation_samples or _samples(validation))
 
     def _finding(self, arm: ArmName, log: ObservedLog, period: Period, samples: int | None) -> Finding:
         cycle = slice(period.start, period.start + period.length)
@@ -124,3 +125,10 @@ def _explained(window: Window | None) -> str:
         f"A model that always answers one class scores exactly this on a window of {window.window} samples that slides "
         f"over {window.first_class} + {second} images sorted by class{ahead}."
     )
+
+
+def _samples(validation: OrderTrace | None) -> int | None:
+    """Samples of the live validation set: that there are, else that come in one pass."""
+    if validation is None:
+        return None
+    return validation.available if validation.available is not None else len(validation.samples[0])

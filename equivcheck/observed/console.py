@@ -20,10 +20,10 @@ _REDRAWN = re.compile(r"[\r\b]+|<br\s*/?>|</(?:p|div|li|tr)>", re.IGNORECASE)
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
 _COUNTS = re.compile(r"Train on (\d+) samples(?:, validate on (\d+) samples)?", re.IGNORECASE)
 _TOKENS = re.compile(
-    r"(?P<word>[^\W\d_]+)\s*(?P<epoch>\d+)\s*/\s*(?P<planned>\d+)"
+    r"(?<![^\W\d_])(?P<word>[^\W\d_]+)\s*(?P<epoch>\d+)\s*/\s*(?P<planned>\d+)"
     r"|(?P<eta>ETA\s*:\s*[\d:]+s?)"
     r"|(?<![\d/])(?P<step>\d+)\s*/\s*(?P<total>\d+|Unknown)(?![\d/])"
-    rf"|(?P<name>[^\W\d]\w*)\s*:\s*(?P<value>{NUMERAL})"
+    rf"|(?<!\w)(?P<name>[^\W\d]\w*)\s*:\s*(?P<value>{NUMERAL})"
     r"|(?<![\w.:/])(?P<seconds>\d+(?:\.\d+)?)\s?s(?![\w/])",
     re.IGNORECASE,
 )

@@ -9,7 +9,7 @@ from equivcheck.spec import load
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 #: Two classes that differ in brightness, so that a head learns them in a few steps.
-CODE = '''
+CODE = """
 from types import SimpleNamespace
 
 import keras
@@ -69,7 +69,7 @@ def dropping_bottleneck(): return bottleneck("dropping")
 def dropping_frozen(): return frozen("dropping")
 def dead_bottleneck(): return bottleneck("dead", rate=100.0)
 def dead_frozen(): return frozen("dead", rate=100.0)
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,10 @@ def test_a_log_from_a_forum_post():
     assert frozen.metrics["val_accuracy"][:5] == (0.6667, 0.5, 0.3333, 0.5, 0.6667)
     assert bottleneck.metrics["loss"][-1] == 1.1921e-07
     assert frozen.seconds[:2] == (63, 61)
+
+
+@pytest.mark.parametrize("noise", ["a" * 1_000_000, "1/" * 300_000, "a:" * 300_000, "<" * 300_000, "1." * 300_000])
+def test_a_line_of_rubbish_takes_no_time(read, noise):
+    start = time.perf_counter()
+    assert read(KERAS_1 + noise + "\n").epochs == (1, 2)
+    assert time.perf_counter() - start < 10
