@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from equivcheck.findings import Cleared, Finding, Patch, Repair, Severity, Side
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _CODE = re.compile(r"EQ[1-8]\d\d")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
 _TEXTS = ("title", "what", "why", "shows", "clean", "measured", "mistaken_for", "advice")
+
+#: What a check judges: arms as they were built, arms after their training, or curves that a user already has.
+Subject = Literal["arms", "training", "logs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Check(ABC):
         references: Where it is described: Keras documentation, issue threads, papers.
         requires: Codes that make this one a mere consequence: where one of them fired, this one is skipped.
         fault: The patch on a clean spec that makes exactly this check fire.
+        subject: What it judges; without it the check is skipped.
     """
 
     code: ClassVar[str]
@@ -69,6 +73,7 @@ class Check(ABC):
     references: ClassVar[tuple[str, ...]]
     requires: ClassVar[tuple[str, ...]] = ()
     fault: ClassVar[Fault]
+    subject: ClassVar[Subject] = "arms"
 
     def __init_subclass__(cls) -> None:
         """Refuses a check whose description is not complete."""

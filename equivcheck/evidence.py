@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from equivcheck.measured import FirstDivergence, LayerRow, ParameterCount, TrainingFlag
+from equivcheck.findings import ArmName
+from equivcheck.measured import FirstDivergence, LayerRow, ObservedLog, ParameterCount, TrainingFlag
 
 if TYPE_CHECKING:  # ``explain`` reads a check's words, and with them this file: NumPy would take most of its time
     import numpy as np
@@ -223,6 +224,34 @@ class UpdateTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one arm was after its last epoch; measured on the trained weights.
+
+    Attributes:
+        epochs: Epochs that it was trained for.
+        reported: Training accuracy that ``fit`` told for the last epoch: an average over the steps of the epoch, each
+            with the weights of its time, in training mode. None where the model has no accuracy.
+        validation: Validation accuracy that it told for the last epoch, if any.
+        samples: Training samples that the next two are measured on.
+        in_inference: Accuracy on them as ``evaluate`` runs the model.
+        in_training: Accuracy on them as ``fit`` runs the model, with the same weights.
+        predicted: ``(classes,)`` validation samples by predicted class; None without validation samples.
+        actual: ``(classes,)`` the same samples by their label.
+        constant: Accuracy that the best constant prediction has on the training samples above.
+    """
+
+    epochs: int
+    reported: float | None
+    validation: float | None
+    samples: int
+    in_inference: float
+    in_training: float
+    predicted: npt.NDArray[np.int64] | None
+    actual: npt.NDArray[np.int64] | None
+    constant: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What both arms did, on identical samples.
 
@@ -231,6 +260,8 @@ class Evidence:
         rows: The aligned layers with their distances.
         input_map: The map from the bottleneck arm's input tensor to the frozen arm's.
         update: A few training steps of both heads; None where they cannot be compared.
+        logs: Curves that the user already has, by arm.
+        outcome: What training came to, by arm; empty where nothing was trained.
     """
 
     bottleneck: ArmEvidence
@@ -240,7 +271,17 @@ class Evidence:
     first_divergence: FirstDivergence
     input_map: AffineMap | None
     update: UpdateTrace | None = None
+    logs: Mapping[ArmName, ObservedLog] = field(default_factory=dict)
+    outcome: Mapping[ArmName, Outcome] = field(default_factory=dict)
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""
         return (("bottleneck", self.bottleneck), ("frozen", self.frozen))
+
+    @classmethod
+    def of_logs(cls, logs: Mapping[ArmName, ObservedLog]) -> Evidence:
+        """What there is where nothing but logs is given; only checks whose subject is ``logs`` can judge it."""
+        order = OrderTrace((), (), (), None)
+        labels = LabelTrace((), "", "other", "", 0, None, {}, None)
+        arm = ArmEvidence((), (), ParameterCount(0, 0, 0), order, None, None, labels, (), ())
+        return cls(arm, arm, matched=False, rows=(), first_divergence=FirstDivergence(), input_map=None, logs=logs)

@@ -48,6 +48,9 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
         if causes:
             skipped.append(Skipped(code, f"a consequence of {', '.join(causes)}"))
             continue
+        if missing := _missing(check, evidence):
+            skipped.append(Skipped(code, missing))
+            continue
         try:
             for said in check.examine(evidence):
                 (findings if isinstance(said, Finding) else cleared).append(said)  # type: ignore[arg-type]
@@ -61,3 +64,12 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
         tuple(sorted(skipped, key=lambda found: found.code)),
         tuple(failed),
     )
+
+
+def _missing(check: Check, evidence: Evidence) -> str | None:
+    """Why a check has nothing to judge."""
+    if check.subject == "training" and not evidence.outcome:
+        return "the arms were not trained"
+    if check.subject == "logs" and not evidence.logs:
+        return "the spec gives no observed curves"
+    return None

@@ -13,16 +13,18 @@ from equivcheck.arms.build import Builder
 from equivcheck.arms.said import place_of
 from equivcheck.arms.user_code import user_code
 from equivcheck.check import Check
-from equivcheck.evidence import Evidence
+from equivcheck.evidence import Evidence, Outcome
 from equivcheck.examine import Examination, examine
-from equivcheck.findings import Finding, Patch
+from equivcheck.findings import ArmName, Finding, Patch
 from equivcheck.measured import Attribution, Curve
+from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.training import train
 from equivcheck.spec import Experiment, resolve
 from equivcheck.trace.observed import Observed, observe
+from equivcheck.trace.outcome import measure_outcome
 from equivcheck.trace.pair import trace_pair
 from equivcheck.trace.state import undisturbed
 
@@ -58,6 +60,19 @@ class Probed:
     def errors(self) -> tuple[Finding, ...]:
         """Findings that make the arms train differently."""
         return tuple(finding for finding in self.examination.findings if finding.severity == "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of training both arms.
+
+    Attributes:
+        curves: Both arms' curves.
+        outcome: What each arm then answers, where a check asks for it.
+    """
+
+    curves: tuple[Curve, ...]
+    outcome: Mapping[ArmName, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +117,32 @@ class Laboratory:
             frozen = observe(builder.build("frozen"))
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
-        examination = examine(evidence, self.checks)
-        findings = tuple(_placed(finding, experiment) for finding in examination.findings)
-        return Probed(experiment, bottleneck, frozen, evidence, replace(examination, findings=findings))
+        if experiment.observed is not None:
+            logs = read_logs(experiment.observed.files, experiment.observed.validation_samples)
+            evidence = replace(evidence, logs=logs)
+        return Probed(experiment, bottleneck, frozen, evidence, self._examined(evidence, experiment))
 
-    def train(self, probed: Probed) -> tuple[Curve, ...]:
-        """Curves of both arms; an arm whose loss refuses its labels has none."""
+    def train(self, probed: Probed) -> Trained:
+        """Trains both arms; one whose loss refuses its labels has no curves."""
         curves: list[Curve] = []
+        outcome: dict[ArmName, Outcome] = {}
         for observed in (probed.bottleneck, probed.frozen):
+            name = observed.arm.name
             if observed.step.failure is None:
-                found = self._train(observed.arm, probed.experiment, f"training the {observed.arm.name} arm")
-                self._trained[identity(observed.arm.name, probed.experiment)] = found
+                found, came_to = self._train(observed.arm, probed.experiment, f"training the {name} arm", observed)
+                self._trained[identity(name, probed.experiment)] = found
                 curves += found
-        return tuple(curves)
+                outcome |= {} if came_to is None else {name: came_to}
+        return Trained(tuple(curves), outcome)
+
+    def judge_again(self, probed: Probed, trained: Trained) -> Probed:
+        """The same measurements and what training came to, judged together."""
+        evidence = replace(probed.evidence, outcome=trained.outcome)
+        return replace(probed, evidence=evidence, examination=self._examined(evidence, probed.experiment))
+
+    def _examined(self, evidence: Evidence, experiment: Experiment) -> Examination:
+        examination = examine(evidence, self.checks)
+        return replace(examination, findings=tuple(_placed(finding, experiment) for finding in examination.findings))
 
     def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
         """Applies every repair at once, probes again, and trains the repaired frozen arm where the others were.
@@ -141,7 +169,7 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again = self._train(repaired.frozen.arm, repaired.experiment, "training the repaired arm")
+            again, _ = self._train(repaired.frozen.arm, repaired.experiment, "training the repaired arm")
             self._trained[identity("frozen", repaired.experiment)] = again
             curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves)
@@ -180,17 +208,23 @@ class Laboratory:
 
     def _counterfactuals(self, experiment: Experiment, repairs: Mapping[str, Patch]) -> Counterfactuals:
         def train_arm(arm: Arm, built_for: Experiment) -> tuple[Curve, ...]:
-            return self._train(arm, built_for, f"replay {len(self._trained) + 1}")
+            return self._train(arm, built_for, f"replay {len(self._trained) + 1}")[0]
 
         return Counterfactuals(experiment, repairs, self.builder, train_arm, self._trained)
 
-    def _train(self, arm: Arm, experiment: Experiment, stage: str) -> tuple[Curve, ...]:
+    def _train(
+        self, arm: Arm, experiment: Experiment, stage: str, observed: Observed | None = None
+    ) -> tuple[tuple[Curve, ...], Outcome | None]:
+        """The curves of one arm; and what it came to, where that is asked of an observed arm."""
         with _quiet():
             if not arm.train.feed.arrays:
                 # A dataset goes on from where the probes left it, so the user's function makes another.
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             with undisturbed(arm.model):
-                return train(arm, lambda done, total: self.progress(stage, done, total)).curves
+                curves = train(arm, lambda done, total: self.progress(stage, done, total)).curves
+                if observed is None or not any(check.subject == "training" for check in self.checks):
+                    return curves, None
+                return curves, measure_outcome(arm.model, observed, curves)
 
 
 @contextmanager

@@ -264,3 +264,33 @@ def curves_equal(curves: Sequence[Curve], one: str, other: str) -> bool:
     values = {(curve.arm, curve.metric): repr(curve.values) for curve in curves}
     metrics = {curve.metric for curve in curves if curve.arm in {one, other}}
     return all(values.get((one, metric)) == values.get((other, metric)) for metric in metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedLog:
+    """The curves of one training that the user already has, as a file tells them.
+
+    Attributes:
+        source: Name of the file.
+        format: What kind of file it is.
+        epochs: Numbers of the epochs that it tells of, counted from 1; some may be left out.
+        metrics: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and others; one value for each of ``epochs``,
+            NaN where there is none.
+        rounding: The same, with the largest error that each value may have because of how it was printed.
+        steps: Lengths of the training's progress bars, each once: batches, or samples in older versions of Keras.
+        seconds: Wall-clock seconds of each epoch, NaN where they are not told.
+        planned_epochs: Epochs that were asked for; None where that is not told.
+        training_samples: Training samples that the file speaks of.
+        validation_samples: Validation samples that the file, or the user, speaks of.
+    """
+
+    source: str
+    format: Literal["console", "csv", "history"]
+    epochs: tuple[int, ...]
+    metrics: Mapping[str, tuple[float, ...]]
+    rounding: Mapping[str, tuple[float, ...]]
+    steps: tuple[int, ...] = ()
+    seconds: tuple[float, ...] = ()
+    planned_epochs: int | None = None
+    training_samples: int | None = None
+    validation_samples: int | None = None

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from equivcheck import runtime
@@ -14,10 +15,12 @@ from equivcheck.check import Check
 from equivcheck.errors import SpecError
 from equivcheck.findings import Finding, Skipped
 from equivcheck.measured import Attribution, Curve, curves_equal
+from equivcheck.observed import read_logs
+from equivcheck.recorded import observed_of, run_recording
 from equivcheck.report.model import Report, Verdict
 from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
-from equivcheck.spec import Document, Experiment, check_paths, load, resolve
+from equivcheck.spec import Document, Experiment, Recording, check_paths, load, recording, resolve
 
 #: Is told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -90,22 +93,26 @@ def run_document(
         budget: As for ``run``.
     """
     clock = _Clock(progress)
+    checks = _chosen(select, ignore)
+    if (logs_only := recording(document)) is not None:
+        return _of_logs(logs_only, checks)
     experiment = resolve(document)
     if problems := check_paths(experiment):
         raise SpecError(problems)
+    _check_logs(experiment)
     with clock.stage("loading TensorFlow"):
         runtime.prepare()
         from equivcheck.arms.build import Builder  # noqa: PLC0415  (behind the wall)
         from equivcheck.arms.feature_cache import default_folder  # noqa: PLC0415
         from equivcheck.laboratory import Laboratory  # noqa: PLC0415
-    checks = _chosen(select, ignore)
     laboratory = Laboratory(checks, Builder(experiment, cache_dir or default_folder()), progress)
     with clock.stage("comparing the arms layer by layer"):
         probed = laboratory.probe(experiment)
     trained: tuple[Curve, ...] = ()
     if curves:
         with clock.stage("training both arms"):
-            trained = laboratory.train(probed)
+            training = laboratory.train(probed)
+            trained, probed = training.curves, laboratory.judge_again(probed, training)
     with clock.stage("trying the repairs"):
         trial = laboratory.try_repairs(probed, trained)
     shares: Attribution | None = None
@@ -137,12 +144,20 @@ def run_document(
         parameters={name: arm.parameters for name, arm in evidence.arms()},
         curves=trial.curves,
         attribution=shares,
-        observed=_observed(experiment),
+        observed=observed_of(evidence.logs),
         versions=runtime.versions(),
         machine=runtime.machine(),
         settings=settings_of(evidence),
         seconds=clock.seconds,
     )
+
+
+def _of_logs(logs_only: Recording, checks: Sequence[Check]) -> Report:
+    """What can be said without a model."""
+    if problems := check_paths(logs_only):
+        raise SpecError(problems)
+    report = run_recording(logs_only, checks)
+    return replace(report, skipped=(*report.skipped, *_left_out(checks)))
 
 
 class _Clock:
@@ -191,8 +206,7 @@ def _verdict(findings: Sequence[Finding], obstacle: str | None, curves: Sequence
     return "equivalent" if curves_equal(curves, "bottleneck", "frozen") else "divergent"
 
 
-def _observed(experiment: Experiment) -> dict[str, str]:
-    observed = experiment.observed
-    if observed is None:
-        return {}
-    return {name: str(path) for name in ("bottleneck", "frozen") if (path := getattr(observed, name)) is not None}
+def _check_logs(experiment: Experiment) -> None:
+    """Reads the observed curves, before anything is executed."""
+    if experiment.observed is not None:
+        read_logs(experiment.observed.files)

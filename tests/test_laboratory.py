@@ -35,7 +35,7 @@ def dropping(laboratory, tiny, clean):
 
 @pytest.fixture(scope="module")
 def curves(laboratory, dropping):
-    return laboratory.train(dropping)
+    return laboratory.train(dropping).curves
 
 
 def codes(findings):
@@ -76,7 +76,7 @@ def test_a_taken_over_arm_gives_the_same_evidence(laboratory, tiny, clean, dropp
 
 def test_training_leaves_the_arms_as_they_were(laboratory, dropping, curves):
     """So an arm can be trained again, as the repaired pair's bottleneck arm is; dropout draws the same."""
-    assert laboratory.train(dropping) == curves
+    assert laboratory.train(dropping).curves == curves
 
 
 def test_nothing_to_repair_trains_nothing(laboratory, clean):
@@ -124,7 +124,7 @@ def test_an_arm_whose_loss_refuses_its_labels_has_no_curves(laboratory, tiny, cl
     patch = {"frozen.training": {"loss": "categorical_crossentropy"}}
     probed = laboratory.probe(resolve(tiny.patched(patch)), before=clean)
     assert codes(probed.errors) == ["EQ302"]
-    assert {curve.arm for curve in laboratory.train(probed)} == {"bottleneck"}
+    assert {curve.arm for curve in laboratory.train(probed).curves} == {"bottleneck"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_check_that_fails_makes_the_verdict_inconclusive(tiny, monkeypatch):
     class Broken:
         """Judges nothing."""
 
-        code, name, requires = "EQ888", "broken-check", ()
+        code, name, requires, subject = "EQ888", "broken-check", (), "arms"
 
         def examine(self, _evidence):
             raise RuntimeError("boom")

@@ -15,6 +15,7 @@ version: 1
 bottleneck: {callable: "json:loads"}
 frozen: {callable: "json:loads"}
 """
+LOGS = "version: 1\nobserved: {frozen: frozen.csv}\n"
 
 #: Runs a statement, then prints the top-level modules that are loaded.
 _PROBE = """
@@ -58,10 +59,14 @@ def command(*arguments: str) -> str:
         command("schema", "report"),
         command("init", "-"),
         command("init", "new.yaml"),
+        command("validate", "logs.yaml"),
+        "from equivcheck.pipeline import run; run('logs.yaml')",
     ],
 )
 def test_doors_import_nothing_heavy(statement, tmp_path):
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    (tmp_path / "logs.yaml").write_text(LOGS, encoding="utf-8")
+    (tmp_path / "frozen.csv").write_text("epoch,loss\n0,0.5\n", encoding="utf-8")
     assert not HEAVY & imported_by(statement, tmp_path)
 
 

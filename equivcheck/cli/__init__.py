@@ -134,11 +134,16 @@ def run(
 @verbose_option
 def validate(specs: tuple[Path, ...], **_: Any) -> int:
     """Checks specs and the files they name."""
-    from equivcheck.spec import check_paths, load, resolve  # noqa: PLC0415
+    from equivcheck.observed import read_logs  # noqa: PLC0415
+    from equivcheck.spec import check_paths, load, recording, resolve  # noqa: PLC0415
 
     def one(spec: Path) -> None:
-        if problems := check_paths(resolve(load(spec))):
+        document = load(spec)
+        experiment = recording(document) or resolve(document)
+        if problems := check_paths(experiment):
             raise SpecError(problems)
+        if experiment.observed is not None:
+            read_logs(experiment.observed.files)
         click.echo(f"{spec}: valid")
 
     return worst(guarded(partial(one, spec)) for spec in specs)

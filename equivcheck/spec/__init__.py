@@ -4,11 +4,11 @@ from importlib.resources import files
 
 from equivcheck.findings import Patch
 from equivcheck.spec.document import Document
-from equivcheck.spec.experiment import Experiment
+from equivcheck.spec.experiment import Experiment, Recording
 from equivcheck.spec.model import ArmSpec, CodeArm, Observed
 from equivcheck.spec.patch import apply_patch, dump_patch
 from equivcheck.spec.paths import check_paths
-from equivcheck.spec.resolve import load, resolve
+from equivcheck.spec.resolve import load, recording, resolve
 from equivcheck.spec.schema import spec_schema
 
 __all__ = [
@@ -18,10 +18,12 @@ __all__ = [
     "Experiment",
     "Observed",
     "Patch",
+    "Recording",
     "apply_patch",
     "check_paths",
     "dump_patch",
     "load",
+    "recording",
     "resolve",
     "spec_schema",
     "template",

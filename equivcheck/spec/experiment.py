@@ -58,6 +58,21 @@ class Experiment:
         return next((found for found in own if found.startswith(("frozen.", "bottleneck."))), own[0])
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A spec that describes no model: curves that the user already has are all there is.
+
+    Attributes:
+        name: Its name; the file's where the spec gives none.
+        document: The file it came from.
+        observed: The curves' files.
+    """
+
+    name: str
+    document: Document
+    observed: Observed
+
+
 def written_key(written: Container[str], arm: ArmName, merged: Merged, key: str) -> str:
     """The key, or its nearest ancestor, under which the file says something about one arm.
 

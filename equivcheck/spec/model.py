@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from equivcheck.findings import ArmName
 from equivcheck.spec import keras_names
 from equivcheck.spec.layers import check_argument, parse_layer, shown, wrong
 
@@ -272,6 +273,15 @@ class Observed(Model):
 
     bottleneck: SpecPath | None = None
     frozen: SpecPath | None = None
+    validation_samples: PositiveInt | None = Field(
+        None, description="Validation samples that the curves were computed on, where the files do not say."
+    )
+
+    @property
+    def files(self) -> dict[ArmName, Path]:
+        """The file of each arm that has one."""
+        files: dict[ArmName, Path | None] = {"bottleneck": self.bottleneck, "frozen": self.frozen}
+        return {arm: path for arm, path in files.items() if path is not None}
 
 
 class SpecFile(ArmSpec):

@@ -12,7 +12,7 @@ from pathlib import Path
 from equivcheck.errors import Problem
 from equivcheck.findings import ArmName
 from equivcheck.spec.document import in_order
-from equivcheck.spec.experiment import Experiment
+from equivcheck.spec.experiment import Experiment, Recording
 from equivcheck.spec.model import ArmSpec, CodeArm, Preprocessing, Source
 
 #: Suffixes, in lower case, of the files that are read as images.
@@ -21,14 +21,15 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".
 _MOST_NAMED = 5
 
 
-def check_paths(experiment: Experiment) -> list[Problem]:
+def check_paths(experiment: Experiment | Recording) -> list[Problem]:
     """Everything that is missing, empty or unreadable; each thing once, however many arms use it."""
     found: dict[tuple[str, str], Problem] = {}
     arms: tuple[ArmName, ...] = ("bottleneck", "frozen")
-    for arm in arms:
-        for key, message in _of_arm(getattr(experiment, arm), experiment.document.folder):
-            problem = experiment.document.problem(experiment.origin(arm, key), message)
-            found.setdefault((problem.key, problem.message), problem)
+    if isinstance(experiment, Experiment):
+        for arm in arms:
+            for key, message in _of_arm(getattr(experiment, arm), experiment.document.folder):
+                problem = experiment.document.problem(experiment.origin(arm, key), message)
+                found.setdefault((problem.key, problem.message), problem)
     for arm in arms:
         path = None if experiment.observed is None else getattr(experiment.observed, arm)
         for message in _file(path):

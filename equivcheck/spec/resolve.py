@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from equivcheck.errors import Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec.document import Document, in_order, read_document
-from equivcheck.spec.experiment import Experiment, differing_keys, written_key
+from equivcheck.spec.experiment import Experiment, Recording, differing_keys, written_key
 from equivcheck.spec.merge import EXCLUSIVE, Merged, merge, without_nulls
 from equivcheck.spec.messages import Mistake, mistakes
 from equivcheck.spec.model import ArmSpec, CodeArm, Model, Observed, SpecFile
@@ -52,7 +52,14 @@ def resolve(document: Document) -> Experiment:
     resolver = _Resolver(document)
     if problems := resolver.problems():
         raise SpecError(in_order(problems))
+    if resolver.recording() is not None:
+        raise SpecError([document.problem("observed", "is all that this spec gives; expected a model beside it")])
     return resolver.experiment()
+
+
+def recording(document: Document) -> Recording | None:
+    """A loaded spec that has ``observed`` and no model; None where it describes arms."""
+    return _Resolver(document).recording()
 
 
 @dataclass
@@ -70,6 +77,9 @@ class _Resolver:
             message = f"is {version}; this equivcheck reads version {VERSION}"
             return [self.document.problem("version", message, written=version)]
         self._check_file()
+        if self._only_observed():
+            self._check_observed()
+            return list(self._found.values())
         shared = without_nulls({key: value for key, value in data.items() if key in ArmSpec.model_fields})
         for arm in _ARMS:
             if "callable" in self._section(arm):
@@ -89,7 +99,7 @@ class _Resolver:
         if isinstance(bottleneck, ArmSpec) and isinstance(frozen, ArmSpec):
             differences = differing_keys(bottleneck, frozen)
         return Experiment(
-            name=data.get("name") or self.document.path.name.partition(".")[0] or self.document.path.name,
+            name=self._name(),
             document=self.document,
             bottleneck=bottleneck,
             frozen=frozen,
@@ -97,6 +107,28 @@ class _Resolver:
             differences=differences,
             merged={arm: self.merged.get(arm, Merged({})) for arm in _ARMS},
         )
+
+    def recording(self) -> Recording | None:
+        """What there is where no arm is described; only after ``problems`` found none."""
+        if not self._only_observed():
+            return None
+        observed = self._validated(Observed, without_nulls(self.document.data["observed"]))
+        return Recording(self._name(), self.document, observed)
+
+    def _name(self) -> str:
+        path = self.document.path
+        return self.document.data.get("name") or path.name.partition(".")[0] or path.name
+
+    def _only_observed(self) -> bool:
+        data = self.document.data
+        described = {key for key, value in data.items() if value is not None} & {*ArmSpec.model_fields, *_ARMS}
+        return data.get("observed") is not None and not described
+
+    def _check_observed(self) -> None:
+        observed = self.document.data["observed"]
+        if isinstance(observed, dict) and not any(observed.get(arm) for arm in _ARMS) and not self._found:
+            message = "names no file; give bottleneck, frozen or both, or describe the arms"
+            self._add(self.document.problem("observed", message))
 
     def _arm(self, arm: ArmName) -> ArmSpec | CodeArm:
         if arm in self.merged:

@@ -8,6 +8,7 @@ from equivcheck.report.terminal.causes import findings
 from equivcheck.report.terminal.closing import cleared, closing, skipped
 from equivcheck.report.terminal.curves import curves
 from equivcheck.report.terminal.layers import layers
+from equivcheck.report.terminal.observed import observed
 from equivcheck.report.terminal.page import Page
 from equivcheck.report.terminal.settings import parameters, settings
 from equivcheck.report.terminal.verdict import verdict
@@ -35,6 +36,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     parameters(page, report)
     layers(page, report, everything=verbose)
     curves(page, report, losses=verbose)
+    observed(page, report)
     cleared(page, report)
     if verbose:
         skipped(page, report)

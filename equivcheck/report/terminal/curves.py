@@ -12,10 +12,11 @@ from equivcheck.report.numbers import ABSENT, is_accuracy, metric_value
 from equivcheck.report.terminal.plot import SEVERAL, plot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rich.text import Text
 
+    from equivcheck.measured import Curve
     from equivcheck.report.model import Report
     from equivcheck.report.terminal.page import Page
 
@@ -45,11 +46,10 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
     if not metrics:
         return
     page.heading("Curves")
-    legend = [f"{look.letter} {look.words}" for arm, look in _DRAWN.items() if any(c.arm == arm for c in report.curves)]
-    page.paragraph(" · ".join([*legend, f"{SEVERAL} several of them"]), "dim")
+    page.paragraph(" · ".join(legend({curve.arm for curve in report.curves})), "dim")
     page.blank()
     drawn = [name for name in metrics if is_accuracy(name) or losses] or metrics
-    drawings = [drawing for metric in drawn if (drawing := _drawing(page, report, metric))]
+    drawings = [text for metric in drawn if (text := drawing(page, report.curves, metric))]
     beside = 2 if page.width >= _WIDE else 1
     for start in range(0, len(drawings), beside):
         row = Table.grid(padding=(0, 4, 0, 0))
@@ -59,8 +59,15 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
     _finals(page, report, metrics)
 
 
-def _drawing(page: Page, report: Report, metric: str) -> Text | None:
-    series = {look.letter: values_of(report.curves, arm, metric) for arm, look in _DRAWN.items()}
+def legend(arms: Collection[str]) -> list[str]:
+    """What the letters of a drawing mean."""
+    letters = [f"{look.letter} {look.words}" for arm, look in _DRAWN.items() if arm in arms]
+    return [*letters, f"{SEVERAL} several of them"]
+
+
+def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:
+    """One metric of all arms, drawn; None where there is nothing to draw."""
+    series = {look.letter: values_of(curves, arm, metric) for arm, look in _DRAWN.items()}
     series = {letter: values for letter, values in series.items() if any(map(math.isfinite, values))}
     if not series:
         return None
@@ -72,11 +79,11 @@ def _drawing(page: Page, report: Report, metric: str) -> Text | None:
         lambda value: metric_value(metric, value),
         ascii_only=page.ascii_only,
     )
-    drawing = page.verbatim(text)
+    drawn = page.verbatim(text)
     for look in _DRAWN.values():
         # Nothing else in a drawing is a capital letter.
-        drawing.highlight_words([look.letter], look.style)
-    return page.prose(f"{METRIC_NAMES[metric]}\n", "bold").append_text(drawing)
+        drawn.highlight_words([look.letter], look.style)
+    return page.prose(f"{METRIC_NAMES[metric]}\n", "bold").append_text(drawn)
 
 
 def _limits(metric: str, values: Sequence[float]) -> tuple[float, float]:

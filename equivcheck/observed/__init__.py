@@ -1,0 +1,6 @@
+"""Curves that the user already has: console logs, CSVLogger files and histories as JSON. No Keras is needed to read."""
+
+from equivcheck.observed.parting import Parting, partings
+from equivcheck.observed.reading import read_log, read_logs
+
+__all__ = ["Parting", "partings", "read_log", "read_logs"]
