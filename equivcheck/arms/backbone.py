@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from equivcheck.arms.inception_v4 import inception_v4
 from equivcheck.arms.legacy import own_copy
 from equivcheck.arms.said import reason_of, refused
 from equivcheck.arms.user_code import call_user_function
@@ -107,7 +108,9 @@ def _from_file(path: Path) -> keras.Model:
 
 def _from_application(backbone: Backbone, spec: ArmSpec) -> keras.Model:
     assert backbone.application is not None
-    constructor = getattr(keras.applications, backbone.application)
+    constructor = (
+        inception_v4 if backbone.application == "inception_v4" else getattr(keras.applications, backbone.application)
+    )
     weights = {"imagenet": "imagenet", "none": None}.get(backbone.weights, backbone.weights)
     arguments: dict[str, Any] = {
         "include_top": backbone.cut is not None,

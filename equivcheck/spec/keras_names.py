@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-#: Functions of ``keras.applications``.
+#: Functions of ``keras.applications``, and one network that it lacks.
 Application = Literal[
     "ConvNeXtBase",
     "ConvNeXtLarge",
@@ -52,6 +52,7 @@ Application = Literal[
     "VGG16",
     "VGG19",
     "Xception",
+    "inception_v4",
 ]
 APPLICATIONS: tuple[str, ...] = get_args(Application)
 
@@ -219,6 +220,8 @@ _FAMILIES = (
     (r"VGG16", "vgg16"),
     (r"VGG19", "vgg19"),
     (r"Xception", "xception"),
+    # The same range of inputs, -1 to 1, in TF-Slim's inception_preprocessing.py for all of them.
+    (r"inception_v4", "inception_v3"),
 )
 
 

@@ -60,6 +60,8 @@ def _beside_the_spec(path: Path, info: ValidationInfo) -> Path:
 
 
 def _weights(value: str, info: ValidationInfo) -> str:
+    if value == "imagenet" and info.data.get("application") == "inception_v4":
+        raise wrong("keras.applications has no weights for inception_v4; write none or the path of a weights file")
     return value if value in {"imagenet", "none"} else str(_beside_the_spec(Path(value), info))
 
 
@@ -164,11 +166,15 @@ class Backbone(Model):
 
     kinds: ClassVar[Kinds] = {"application": ("weights",), "file": (), "callable": ()}
 
-    application: keras_names.Application | None = Field(None, description="A name in keras.applications.")
+    application: keras_names.Application | None = Field(
+        None, description="A name in keras.applications, or inception_v4."
+    )
     file: SpecPath | None = Field(None, description="A .keras file.")
     callable: CallableName | None = Field(None, description="Function returning a built keras.Model.")
     weights: Annotated[str, AfterValidator(_weights)] = Field(
-        "imagenet", description="For an application: imagenet, none or the path of a weights file."
+        "imagenet",
+        description="For an application: imagenet, none or the path of a weights file; inception_v4 has no imagenet.",
+        validate_default=True,
     )
     cut: Annotated[str | int, BeforeValidator(_name_or_index)] | None = Field(
         None,

@@ -128,6 +128,17 @@ def test_the_function_starts_from_one_seed_each_time(arm):
     np.testing.assert_array_equal(one.train.feed.y, other.train.feed.y)
 
 
+def test_what_image_data_generators_give_is_a_data_set(arm):
+    """It can be iterated by hand, and without end; fit takes it as the PyDataset that it is, which begins anew."""
+    from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+    flow = ImageDataGenerator().flow(np.zeros((6, 4, 4, 3), np.float32), Y, batch_size=4)
+    next(flow)
+    made = arm(train=flow, validation=flow)
+    assert made.train.feed.x is flow
+    assert not made.train.feed.arrays
+
+
 RAGGED = [[1.0], [1.0, 2.0]]
 
 
