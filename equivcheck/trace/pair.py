@@ -19,10 +19,12 @@ from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.inputs import first_kernel_input
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.layers import Seen, watch
+from equivcheck.trace.losses import with_losses
 from equivcheck.trace.observed import PROBES, Observed
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.training import trace_training
 from equivcheck.trace.update import trace_update
 from equivcheck.trace.variables import count_parameters, trace_variables
 from equivcheck.trace.walk import Walk, match, renumbered
@@ -87,16 +89,22 @@ def _arm_evidence(
         train=observed.train.order,
         validation=observed.validation.order if observed.validation else None,
         input=_input(arm, passes, _at(observed.train.raw, probes)),
-        labels=trace_labels(
+        labels=with_losses(
+            trace_labels(
+                arm.model,
+                observed.train.y,
+                outputs=observed.train.outputs,
+                probes=None if predictions is None else observed.train.labels_of(probes),
+                predictions=predictions,
+            ),
             arm.model,
             observed.train.y,
-            outputs=observed.train.outputs,
-            probes=None if predictions is None else observed.train.labels_of(probes),
-            predictions=predictions,
+            passes.inference[-1] if passes.inference else None,
         ),
         declared_inference=declared_inference(arm.model),
         class_names=_class_names(arm, observed.train.order),
         optimizer=_optimizer(arm),
+        training=trace_training(arm, len(observed.train.order.batches[0])),
     )
 
 
