@@ -52,7 +52,7 @@ accuracy.update_state(one_hot, wrong)  # 0.0
         "https://github.com/keras-team/keras/issues/10213",
         "https://github.com/tensorflow/tensorflow/issues/34088",
     )
-    requires = ("EQ302", "EQ304")
+    requires = ("EQ302",)
     fault = Fault(
         {"frozen.keras_semantics": "2.1"},
         start={

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.evidence import Currency, LabelTrace
-from equivcheck.trace.labels import CONFIDENT, MOST_CLASSES, TIE, class_index, loss_of
+from equivcheck.trace.labels import CONFIDENT, TIE, class_index, loss_of
 from equivcheck.trace.layers import Seen
 from equivcheck.trace.state import undisturbed
 
+#: Classes that are asked about; each costs as many losses as there are, and one more.
+MOST_CLASSES = 4
 #: A prediction that favours one output without being sure: below one half, so that a threshold there decides otherwise.
 UNDECIDED = 0.45
 #: Samples of one batch that tell a sum from a mean.
@@ -43,12 +45,14 @@ class _Asked:
         labels: One label as yielded for each class that is asked about, by class index.
         outputs: Units of the last layer.
         marked: Its live outputs carry the logits behind them.
+        normalised: The loss rates all outputs together, as behind a softmax.
     """
 
     model: keras.Model
     labels: Mapping[int, npt.NDArray[Any]]
     outputs: int
     marked: bool
+    normalised: bool
 
     def loss(self, known: int, prediction: Array, *, plain: bool = False) -> float:
         """Of one sample of a class; ``plain`` hides what the outputs carry."""
@@ -59,22 +63,6 @@ class _Asked:
                 behind = np.log(np.clip(prediction, _EPSILON, 1.0))
             setattr(tensor, _MARK, keras.ops.convert_to_tensor(behind))
         return loss_of(self.model, self.labels[known], tensor)
-
-    @property
-    def normalised(self) -> bool:
-        """The loss rates all outputs together, as behind a softmax: a number added to all logits changes nothing."""
-        if self.outputs == 1:
-            return False
-        known = next(iter(self.labels))
-        losses = []
-        for shift in (0.0, 1.0):
-            logits = keras.ops.convert_to_tensor(np.linspace(-1.0, 1.0, self.outputs, dtype=np.float32)[None] + shift)
-            tensor = logits
-            if self.marked:
-                tensor = keras.ops.full_like(logits, 1 / self.outputs)
-                setattr(tensor, _MARK, logits)
-            losses.append(loss_of(self.model, self.labels[known], tensor))
-        return _same(*losses)
 
 
 def with_losses(trace: LabelTrace, model: keras.Model, labels: npt.NDArray[Any], last: Seen | None) -> LabelTrace:
@@ -96,11 +84,14 @@ def with_losses(trace: LabelTrace, model: keras.Model, labels: npt.NDArray[Any],
     try:
         with undisturbed(model):
             gives, marked = (None, False) if last is None else _given(last)
-            asked = _Asked(model, by_class, trace.outputs, marked)
+            together = trace.outputs > 1 and _is_normalised(
+                model, next(iter(by_class.values())), trace.outputs, marked=marked
+            )
+            asked = _Asked(model, by_class, trace.outputs, marked, together)
             takes = _takes(asked, plain=False)
             predictions = _predictions(asked)
-            told = _as_taken(asked, predictions) if (gives, takes) == ("logits", "logits") else predictions
-            accuracy, rule = _accuracy(asked, told)
+            told = _as_taken(asked, predictions) if takes == "logits" else predictions
+            accuracy, rule = _accuracy(asked, told if gives == "logits" else predictions)
             known = max(by_class)
             return replace(
                 trace,
@@ -129,6 +120,18 @@ def _given(last: Seen) -> tuple[Currency | None, bool]:
     values = np.concatenate([np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found])
     inside = bool((values >= 0).all() and (values <= 1 + TIE).all())
     return ("probabilities" if inside else "logits"), marked
+
+
+def _is_normalised(model: keras.Model, label: npt.NDArray[Any], outputs: int, *, marked: bool) -> bool:
+    """Whether a number added to all logits changes nothing."""
+    losses = []
+    for shift in (0.0, 1.0):
+        tensor = logits = keras.ops.convert_to_tensor(np.linspace(-1.0, 1.0, outputs, dtype=np.float32)[None] + shift)
+        if marked:
+            tensor = keras.ops.full_like(logits, 1 / outputs)
+            setattr(tensor, _MARK, logits)
+        losses.append(loss_of(model, label, tensor))
+    return _same(*losses)
 
 
 def _takes(asked: _Asked, *, plain: bool) -> Currency | None:
