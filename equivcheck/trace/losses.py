@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from equivcheck.evidence import Currency, LabelTrace
 from equivcheck.trace.labels import CONFIDENT, TIE, class_index, loss_of
-from equivcheck.trace.layers import Seen
+from equivcheck.trace.layers import Seen, weights_of
 from equivcheck.trace.state import undisturbed
 
 #: Classes that are asked about; each costs as many losses as there are, and one more.
@@ -31,6 +31,8 @@ _MARK = "_keras_logits"
 _EXTREMES = (1.0, -100.0, 100.0)
 #: Probabilities are kept this far from 0 and 1, as by Keras' own losses (``keras.config.epsilon``).
 _EPSILON = 1e-7
+#: Probabilities of all classes add up to 1 but for this, in half precision too (its rounding is 5e-4).
+_SUMS_TO_ONE = 1e-2
 _ACCURACIES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
 
 Array = npt.NDArray[np.float32]
@@ -116,10 +118,26 @@ def _given(last: Seen) -> tuple[Currency | None, bool]:
     for factor in _EXTREMES:
         scaled = call.args[0] if factor == 1 else call.args[0] * factor
         found.append(keras.tree.flatten(call.run(scaled, *call.args[1:], **call.kwargs))[0])
-    marked = hasattr(found[0], _MARK)
-    values = np.concatenate([np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found])
-    inside = bool((values >= 0).all() and (values <= 1 + TIE).all())
-    return ("probabilities" if inside else "logits"), marked
+    values = [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
+    return _currency(values, has_weights=bool(weights_of(last.layer))), hasattr(found[0], _MARK)
+
+
+def _currency(values: list[npt.NDArray[np.float64]], *, has_weights: bool) -> Currency | None:
+    """What the outputs are, the first being those that the model gives.
+
+    Args:
+        values: ``(n, outputs)`` of its own input, and of much larger ones.
+        has_weights: The layer multiplies by weights, so that what comes out is made there and not handed on.
+    """
+    own = values[0]
+    inside = [bool((each >= 0).all() and (each <= 1 + TIE).all()) for each in values]
+    if all(inside):
+        return "probabilities"
+    if not inside[0] or has_weights:
+        return "logits"
+    # A layer that only hands on (a reshape behind the softmax) makes much larger outputs of much larger inputs.
+    sums_to_one = own.shape[-1] > 1 and bool(np.abs(own.sum(axis=-1) - 1).max() <= _SUMS_TO_ONE)
+    return "probabilities" if sums_to_one else None
 
 
 def _is_normalised(model: keras.Model, label: npt.NDArray[Any], outputs: int, *, marked: bool) -> bool:

@@ -57,8 +57,10 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
     regions = _regions(left, right, pairs)
     right = replace(right, layers=tuple(replace(layer, region=regions[layer.path]) for layer in right.layers))
     predictions = left.inference[-1].outputs[0] if matched else None
-    ours = _arm_evidence(bottleneck, left, rows_a, predictions, {}, prefix=f"{bottleneck.arm.model.name}/")
-    theirs = _arm_evidence(frozen, right, rows_b, predictions, regions)
+    # Schedules are compared over equally long epochs: that batches differ in number is another difference.
+    steps = min(len(observed.train.order.batches[0]) for observed in (bottleneck, frozen))
+    ours = _arm_evidence(bottleneck, left, rows_a, predictions, {}, steps, f"{bottleneck.arm.model.name}/")
+    theirs = _arm_evidence(frozen, right, rows_b, predictions, regions, steps)
     if numbers is not None:
         theirs = replace(theirs, train=renumbered(frozen.train, numbers, len(bottleneck.train.x)))
     return Evidence(
@@ -78,6 +80,7 @@ def _arm_evidence(
     probes: npt.NDArray[np.int64],
     predictions: npt.NDArray[Any] | None,
     regions: Mapping[str, Region],
+    steps: int,
     prefix: str = "",
 ) -> ArmEvidence:
     arm = observed.arm
@@ -104,7 +107,7 @@ def _arm_evidence(
         declared_inference=declared_inference(arm.model),
         class_names=_class_names(arm, observed.train.order),
         optimizer=_optimizer(arm),
-        training=trace_training(arm, len(observed.train.order.batches[0])),
+        training=trace_training(arm, steps),
     )
 
 

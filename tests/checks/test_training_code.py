@@ -173,6 +173,11 @@ CLEAN = {
         "bottleneck(head=[keras.layers.Dense(3)], loss=LOGITS)",
         None,
     ),
+    "a layer behind the softmax": (
+        "frozen(head=[keras.layers.Dense(3, activation='softmax'), keras.layers.Reshape((3,))])",
+        "bottleneck()",
+        None,
+    ),
     "a dataset with the same batches": ("resized(8)", "bottleneck(fit={'shuffle': False})", None),
 }
 
