@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, SimpleNamespace
 from typing import Any
@@ -42,11 +43,13 @@ def trace_training(arm: Arm, steps: int) -> TrainingTrace | None:
     stops, rates, stalled = None, None, None
     try:
         ways = {"nothing improves": names, **{f"{name} stalls": [name] for name in names}, "everything improves": []}
-        runs = {
-            way: _run(arm, deciding, names, stalling, first, min(epochs, HORIZON), max(1, steps))
-            for way, stalling in ways.items()
-            if deciding or not stalling
-        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a curve that is not there; then nothing stops, which is the answer
+            runs = {
+                way: _run(arm, deciding, names, stalling, first, min(epochs, HORIZON), max(1, steps))
+                for way, stalling in ways.items()
+                if deciding or not stalling
+            }
         stops = {way: done for way, (done, _) in runs.items() if done < min(epochs, HORIZON)}
         rates = runs["everything improves"][1]
         stalled = runs["nothing improves"][1] if deciding else rates
