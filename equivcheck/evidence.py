@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # ``explain`` reads a check's words, and with them this file:
 
 Region = Literal["augmentation", "backbone", "head"]
 Encoding = Literal["sparse", "one_hot", "binary", "other"]
+Currency = Literal["probabilities", "logits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,20 @@ class OrderTrace:
         labels: Per pass, the class index of each, as the arm's own labels say.
         batches: Per pass, the size of each batch.
         available: Samples in the split, where that is known.
+        weights: Per pass, what ``train_step`` was told to weight each sample by; None where nothing was said.
+        label_columns: Columns of the labels as yielded; 1 for one number a sample.
+        ids: Digest of each sample of the first pass, as ``fit`` is given it.
+        classes: Class names of this split's own encoder, in index order; empty where there are none.
     """
 
     samples: tuple[npt.NDArray[np.int64], ...]
     labels: tuple[npt.NDArray[np.int64], ...]
     batches: tuple[tuple[int, ...], ...]
     available: int | None
+    weights: tuple[npt.NDArray[np.float64], ...] | None = None
+    label_columns: int = 1
+    ids: tuple[bytes, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,14 @@ class LabelTrace:
         failure: What the loss raised, if it did.
         preferred: For some class indices, the output whose confident prediction the loss rates best; -1: none.
         per_sample: ``(probes,)``: this arm's loss on one shared set of predictions, for the shared probe samples.
+        takes: What the loss takes this arm's outputs for; None where it cannot be told or does not matter.
+        asked_for: What it would take numbers for of which Keras does not know that they are a softmax's or sigmoid's.
+        gives: What the last layer makes of any input; None where it could not be run.
+        profile: For some class indices, the loss of a confident prediction of each of them and of an undecided one. The
+            predictions are equal in both arms as probabilities, and each loss is given them as what it takes.
+        repeat_ratio: Loss of four equal samples in one batch, divided by the loss of one: 1 for a mean, 4 for a sum.
+        accuracy: What the compiled accuracy makes of the predictions of ``profile``, as a share; None without one.
+        accuracy_rule: The function that Keras resolved it to.
     """
 
     shape: tuple[int | None, ...]
@@ -138,6 +155,36 @@ class LabelTrace:
     failure: str | None
     preferred: Mapping[int, int]
     per_sample: npt.NDArray[np.float64] | None
+    takes: Currency | None = None
+    asked_for: Currency | None = None
+    gives: Currency | None = None
+    profile: Mapping[int, npt.NDArray[np.float64]] = field(default_factory=dict)
+    repeat_ratio: float | None = None
+    accuracy: float | None = None
+    accuracy_rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTrace:
+    """How long an arm's ``fit`` trains and how fast, as its live optimizer and callbacks have it.
+
+    Attributes:
+        epochs: Epochs that it is asked for, less those it is told to have done.
+        stops: For each way in which the training may go (``nothing improves``, ``val_loss stalls``, ...) the epochs
+            after which a callback ends it, where it does; None where the callbacks could not be run.
+        rates: ``(2 * epochs,)`` learning rates in the first and the last step of each epoch while everything improves;
+            None where they could not be told.
+        rates_stalled: The same while nothing improves.
+        iterations: Steps that the optimizer has taken before ``fit`` begins.
+        callbacks: Class names of the callbacks that can end the training or change the rate.
+    """
+
+    epochs: int
+    stops: Mapping[str, int] | None
+    rates: npt.NDArray[np.float64] | None
+    rates_stalled: npt.NDArray[np.float64] | None
+    iterations: int
+    callbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +202,7 @@ class ArmEvidence:
         declared_inference: Layers that the model's graph calls with ``training=False`` written out.
         class_names: Class names in index order; indices as text where there are no names.
         optimizer: Class and plain settings of the live optimizer.
+        training: How long and how fast it trains; None where there is no optimizer.
     """
 
     layers: tuple[LayerTrace, ...]
@@ -167,6 +215,7 @@ class ArmEvidence:
     declared_inference: tuple[str, ...]
     class_names: tuple[str, ...]
     optimizer: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +239,27 @@ class VariableGap:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """What makes two optimizers move equal heads differently, one thing changed at a time.
+
+    The frozen arm's live optimizer is run on the same gradients with the bottleneck arm's state, learning rate and
+    clipping, and without constraints of the weights; then again with one of these its own. Each gap is that of the
+    variable or slot that differs most.
+
+    Attributes:
+        rule: The two optimizers with all of these equal.
+        rate: The frozen arm's with its own learning rate, against it with the bottleneck arm's.
+        clipping: The same for the limits that gradients are clipped to.
+        scope: The same for what else is handed to the optimizer beside the head's gradients.
+    """
+
+    rule: VariableGap
+    rate: VariableGap
+    clipping: VariableGap
+    scope: VariableGap
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateTrace:
     """Training steps of both arms' heads from equal weights, on the same samples and the same features.
 
@@ -210,6 +280,9 @@ class UpdateTrace:
         slots: The optimizers' slots after that step.
         equal_steps: Steps after which all weights of the head were still equal; at most ``steps``.
         steps: Most steps that were taken.
+        rules: What makes the updates differ; None where they do not, or where the optimizers cannot be taken apart.
+        extra_loss: Per arm, what the first step reported as its loss beyond the loss of the samples and the penalties
+            on the head's weights; None where a step reports no loss.
     """
 
     samples: int
@@ -221,6 +294,8 @@ class UpdateTrace:
     slots: tuple[VariableGap, ...]
     equal_steps: int
     steps: int
+    rules: RuleTrace | None = None
+    extra_loss: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

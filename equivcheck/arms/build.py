@@ -7,7 +7,7 @@ that with nothing different between them the two are equal to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +32,7 @@ from equivcheck.arms.head import (
 )
 from equivcheck.arms.inference import InferenceMode
 from equivcheck.arms.labels import encode
+from equivcheck.arms.legacy import accuracy_of, model_class
 from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
@@ -104,12 +105,15 @@ class Builder:
         keras.utils.set_random_seed(training.seed)
         with self._at(name, "head"):
             head = build_layers(spec.head)
-            model = head_model(head, backbone.output_shape[1:]) if front is None else _end_to_end(front, head)
+            model = head_model(head, backbone.output_shape[1:]) if front is None else _end_to_end(spec, front, head)
             check_head(units_of(model.output_shape), spec.labels, training.loss, len(train.classes))
         if front is not None:
             _freeze(spec, backbone, model)
         with self._at(name, "training.optimizer"), refused():
-            model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=["accuracy"])
+            accuracy = accuracy_of(spec.keras_semantics, training.loss)
+            model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=[accuracy])
+        with self._at(name, "training.class_weight"):
+            fit = {**_fit_arguments(training), **_class_weight(training, train.classes)}
         x_train, x_validation = train_images, validation_images
         if name == "bottleneck":
             with self._at(name, "augmentation"):
@@ -125,7 +129,7 @@ class Builder:
             validation=Split(
                 Feed(x_validation, encode(validation.labels, spec.labels, classes)), validation_images, validation
             ),
-            fit=_fit_arguments(training),
+            fit=fit,
             seed=training.seed,
             extractor=backbone if name == "bottleneck" else None,
             as_trained=self._as_trained(spec),
@@ -207,10 +211,12 @@ def _front(
         return inputs, backbone(images, training=False) if call == "training_false" else backbone(images)
 
 
-def _end_to_end(front: tuple[keras.KerasTensor, keras.KerasTensor], head: list[keras.layers.Layer]) -> keras.Model:
+def _end_to_end(
+    spec: ArmSpec, front: tuple[keras.KerasTensor, keras.KerasTensor], head: list[keras.layers.Layer]
+) -> keras.Model:
     """Backbone and head in one model."""
     inputs, features = front
-    return keras.Model(inputs, apply_layers(head, features), name="frozen")
+    return model_class(spec.keras_semantics)(inputs, apply_layers(head, features), name="frozen")
 
 
 def _freeze(spec: ArmSpec, backbone: keras.Model, model: keras.Model) -> None:
@@ -252,4 +258,19 @@ def _check_taken(shape: tuple[int | None, ...], backbone: keras.Model) -> None:
 
 
 def _fit_arguments(training: Training) -> dict[str, Any]:
-    return {"epochs": training.epochs, "batch_size": training.batch_size, "shuffle": training.shuffle}
+    arguments: dict[str, Any] = {
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "shuffle": training.shuffle,
+    }
+    if training.early_stopping is not None:
+        arguments["callbacks"] = [keras.callbacks.EarlyStopping(**training.early_stopping.model_dump())]
+    return arguments
+
+
+def _class_weight(training: Training, classes: Sequence[str]) -> dict[str, Any]:
+    if training.class_weight is None:
+        return {}
+    if unknown := sorted(training.class_weight.keys() - set(classes)):
+        raise InputError(f"{unknown[0]!r} is not one of the classes {', '.join(classes)}")
+    return {"class_weight": {classes.index(name): weight for name, weight in training.class_weight.items()}}

@@ -11,6 +11,10 @@ later           the moving statistics      kept when frozen
 ==============  =========================  =================
 
 Discussed in keras issues 4762, 7085, 9214 and 9965.
+
+Two things more were otherwise: "accuracy" beside binary_crossentropy was binary_accuracy for any number of outputs
+(``training.py`` of keras 2.0 to 2.3.1; keras issue 10213), and the penalties on frozen weights counted in the loss
+(``topology.py`` and ``network.py`` of the same, tf_keras to this day).
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from equivcheck.errors import InputError
 
 _UPDATES_KEPT_SINCE = (2, 1, 3)
 _MODERN_SINCE = (2, 4)
+_PENALTIES_OF_TRAINED_WEIGHTS_SINCE = (3,)
 
 
 @keras.saving.register_keras_serializable(package="equivcheck")
@@ -56,6 +61,37 @@ class LegacyBatchNormalization(keras.layers.BatchNormalization):
         return {**super().get_config(), "updates_when_frozen": self.updates_when_frozen}
 
 
+def accuracy_of(version: str | None, loss: str) -> str | keras.metrics.Metric:
+    """What ``metrics=["accuracy"]`` meant in the given Keras.
+
+    Args:
+        version: Such as ``"2.1"``; None for today's Keras.
+        loss: Name of the compiled loss.
+    """
+    if _numbers(version) < _MODERN_SINCE and loss == "binary_crossentropy":
+        return keras.metrics.BinaryAccuracy(name="accuracy")
+    return "accuracy"
+
+
+def model_class(version: str | None) -> type[keras.Model]:
+    """The class whose ``losses`` are those of the given Keras."""
+    return _CountingFrozenWeights if _numbers(version) < _PENALTIES_OF_TRAINED_WEIGHTS_SINCE else keras.Model
+
+
+class _CountingFrozenWeights(keras.Model):
+    """Adds the penalties on weights that are not trained to the loss, as before Keras 3."""
+
+    @property
+    def losses(self) -> list[Any]:
+        """As the base class, and the penalty on each frozen weight."""
+        frozen = [weight for weight in self.non_trainable_weights if weight.regularizer is not None]
+        return [*super().losses, *(weight.regularizer(weight) for weight in frozen)]
+
+
+def _numbers(version: str | None) -> tuple[int, ...]:
+    return tuple(int(part) for part in (version or "3").split("."))
+
+
 def own_copy(network: keras.Model, version: str | None) -> keras.Model:
     """A copy that shares nothing, as the given Keras would have run it.
 
@@ -69,7 +105,7 @@ def own_copy(network: keras.Model, version: str | None) -> keras.Model:
     Raises:
         InputError: One of them cannot be reached to be replaced.
     """
-    numbers = tuple(int(part) for part in (version or "3").split("."))
+    numbers = _numbers(version)
     old = numbers < _MODERN_SINCE
 
     def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -50,7 +50,12 @@ one_hot = keras.losses.categorical_crossentropy(np.array([[0.0, 1.0]]), np.array
         ours, theirs = evidence.bottleneck.labels, evidence.frozen.labels
         if ours.encoding == theirs.encoding or ours.per_sample is None or theirs.per_sample is None:
             return
-        gap = float(np.abs(ours.per_sample - theirs.per_sample).max() / max(1.0, np.abs(ours.per_sample).max()))
+        mine, other = ours.per_sample, theirs.per_sample
+        if ours.profile and ours.profile.keys() == theirs.profile.keys():
+            # The same question of every class, with the predictions given as each loss takes them: logits, or a softmax
+            # whose logits Keras still knows, are another spelling too.
+            mine, other = (np.concatenate([each.profile[index] for index in ours.profile]) for each in (ours, theirs))
+        gap = float(np.abs(mine - other).max() / max(1.0, np.abs(mine).max()))
         pairs = f"{ours.encoding} labels with {ours.loss} and {theirs.encoding} labels with {theirs.loss}"
         if gap <= SAME_LOSS:
             yield self.cleared(

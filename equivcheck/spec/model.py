@@ -230,6 +230,18 @@ class Optimizer(Model):
         return dict(self.model_extra or {})
 
 
+class EarlyStopping(Model):
+    """``keras.callbacks.EarlyStopping``: when ``fit`` ends before its last epoch."""
+
+    monitor: str = Field("val_loss", min_length=1, description="Curve that is watched.")
+    patience: Annotated[int, Field(ge=0, strict=True)] = Field(0, description="Epochs to wait for it to improve.")
+    min_delta: Annotated[Number, Field(ge=0)] = Field(0.0, description="Least change that is an improvement.")
+    mode: Literal["auto", "min", "max"] = Field("auto", description="Whether lower or higher is better.")
+    baseline: Number | None = Field(None, description="Value that must be passed to be an improvement.")
+    start_from_epoch: Annotated[int, Field(ge=0, strict=True)] = Field(0, description="Epochs before watching.")
+    restore_best_weights: StrictBool = Field(default=False, description="End with the weights of the best epoch.")
+
+
 class Training(Model):
     """What goes into ``compile`` and ``fit``."""
 
@@ -242,6 +254,10 @@ class Training(Model):
     drop_remainder: StrictBool = Field(
         default=False, description="Drop the last, smaller batch, as n // batch_size steps do."
     )
+    class_weight: dict[str, Annotated[Number, Field(ge=0)]] | None = Field(
+        None, description="Weight of each class in the loss, by class name; 1 for the others.", examples=[{"cat": 2.0}]
+    )
+    early_stopping: EarlyStopping | None = Field(None, description="The callback of that name; default: none.")
 
 
 Labels = Literal["sparse", "one_hot", "binary"]

@@ -24,12 +24,14 @@ class Backward:
         outputs: What the model gave.
         calls: What the optimizer was to be handed, call by call; empty where the step does not use the model's.
         scale: What the optimizer scales the loss by, and with it the gradients.
+        loss: The loss that the step reports; None where it reports none.
     """
 
     features: Any
     outputs: Any
     calls: tuple[Call, ...]
     scale: float
+    loss: float | None = None
 
     @property
     def gradients(self) -> dict[int, Any]:
@@ -59,13 +61,16 @@ def backward(
         return outputs[0]
 
     scale = scale_of(model)
+    model.reset_metrics()  # the reported loss is a running mean
     with hooked(model, note), _held_back(model) as calls:
-        model.train_step(data)
+        logs = model.train_step(data)
+    reported = logs.get("loss") if isinstance(logs, Mapping) else None
     return Backward(
         features=features[0] if features else None,
         outputs=keras.tree.flatten(outputs)[0],
         calls=tuple(calls),
         scale=scale,
+        loss=None if reported is None else float(keras.ops.convert_to_numpy(reported)),
     )
 
 

@@ -29,12 +29,15 @@ class Batch:
         labels: ``y`` as yielded.
         x: The samples themselves; None where they lie in memory anyway.
         dtype: Their type as yielded: Keras casts float64 arrays to its own float type.
+        weights: ``(n,)`` sample weights as ``train_step`` gets them, class weights among them; None where there are
+            none.
     """
 
     marks: tuple[bytes, ...]
     labels: npt.NDArray[Any]
     x: npt.NDArray[Any] | None
     dtype: np.dtype[Any]
+    weights: npt.NDArray[np.float64] | None = None
 
 
 class _Notebook(keras.Model):
@@ -47,14 +50,22 @@ class _Notebook(keras.Model):
         self.built = True
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         rows = keras.ops.convert_to_numpy(keras.tree.flatten(x)[0])
         labels = keras.ops.convert_to_numpy(keras.tree.flatten(y)[0]) if y is not None else np.zeros(len(rows))
-        self.batches.append(Batch(fingerprints(rows), labels, rows if self.keep else None, rows.dtype))
+        told = None if weights is None else _per_sample(keras.tree.flatten(weights)[0])
+        self.batches.append(Batch(fingerprints(rows), labels, rows if self.keep else None, rows.dtype, told))
         return {"loss": keras.ops.zeros(())}
 
     def call(self, inputs: Any) -> Any:
         return inputs
+
+
+def _per_sample(weights: Any) -> npt.NDArray[np.float64]:
+    """One weight a sample; those of several outputs of one sample are averaged."""
+    given = np.asarray(keras.ops.convert_to_numpy(weights), np.float64)
+    averaged: npt.NDArray[np.float64] = given.reshape(len(given), -1).mean(axis=1)
+    return averaged
 
 
 def fingerprints(rows: npt.NDArray[Any]) -> tuple[bytes, ...]:

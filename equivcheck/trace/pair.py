@@ -19,10 +19,12 @@ from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.inputs import first_kernel_input
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.layers import Seen, watch
+from equivcheck.trace.losses import with_losses
 from equivcheck.trace.observed import PROBES, Observed
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.training import trace_training
 from equivcheck.trace.update import trace_update
 from equivcheck.trace.variables import count_parameters, trace_variables
 from equivcheck.trace.walk import Walk, match, renumbered
@@ -55,8 +57,10 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
     regions = _regions(left, right, pairs)
     right = replace(right, layers=tuple(replace(layer, region=regions[layer.path]) for layer in right.layers))
     predictions = left.inference[-1].outputs[0] if matched else None
-    ours = _arm_evidence(bottleneck, left, rows_a, predictions, {}, prefix=f"{bottleneck.arm.model.name}/")
-    theirs = _arm_evidence(frozen, right, rows_b, predictions, regions)
+    # Schedules are compared over equally long epochs: that batches differ in number is another difference.
+    steps = min(len(observed.train.order.batches[0]) for observed in (bottleneck, frozen))
+    ours = _arm_evidence(bottleneck, left, rows_a, predictions, {}, steps, f"{bottleneck.arm.model.name}/")
+    theirs = _arm_evidence(frozen, right, rows_b, predictions, regions, steps)
     if numbers is not None:
         theirs = replace(theirs, train=renumbered(frozen.train, numbers, len(bottleneck.train.x)))
     return Evidence(
@@ -76,6 +80,7 @@ def _arm_evidence(
     probes: npt.NDArray[np.int64],
     predictions: npt.NDArray[Any] | None,
     regions: Mapping[str, Region],
+    steps: int,
     prefix: str = "",
 ) -> ArmEvidence:
     arm = observed.arm
@@ -87,16 +92,22 @@ def _arm_evidence(
         train=observed.train.order,
         validation=observed.validation.order if observed.validation else None,
         input=_input(arm, passes, _at(observed.train.raw, probes)),
-        labels=trace_labels(
+        labels=with_losses(
+            trace_labels(
+                arm.model,
+                observed.train.y,
+                outputs=observed.train.outputs,
+                probes=None if predictions is None else observed.train.labels_of(probes),
+                predictions=predictions,
+            ),
             arm.model,
             observed.train.y,
-            outputs=observed.train.outputs,
-            probes=None if predictions is None else observed.train.labels_of(probes),
-            predictions=predictions,
+            passes.inference[-1] if passes.inference else None,
         ),
         declared_inference=declared_inference(arm.model),
         class_names=_class_names(arm, observed.train.order),
         optimizer=_optimizer(arm),
+        training=trace_training(arm, steps),
     )
 
 

@@ -14,7 +14,14 @@ import numpy.typing as npt
 def slots_of(
     optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
 ) -> dict[tuple[int, str], npt.NDArray[Any]]:
-    """The slots of some variables, by the variable's number and the slot's name (``momentum``, ``velocity``, ...).
+    """The values of the slots of some variables, by the variable's number and the slot's name (``momentum``, ...)."""
+    return {place: np.array(slot) for place, slot in slot_variables(optimizer, variables).items()}
+
+
+def slot_variables(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> dict[tuple[int, str], keras.Variable]:
+    """The slots themselves.
 
     Keras names a slot after its variable's path (``add_variable_from_reference``); that is the only public tie between
     the two. Of variables with equal paths the slots come in the variables' order.
@@ -32,5 +39,5 @@ def slots_of(
         place = taken[prefix, name]
         taken[prefix, name] += 1
         if place < len(numbers[prefix]):
-            slots[numbers[prefix][place], name] = np.array(slot)
+            slots[numbers[prefix][place], name] = slot
     return slots

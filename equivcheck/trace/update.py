@@ -20,11 +20,12 @@ from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_
 from equivcheck.arms.arm import Arm
 from equivcheck.diff.step_gap import relative_gap, rounding_of, variable_gap
 from equivcheck.diff.tally import NOISE
-from equivcheck.evidence import Region, UpdateTrace, VariableGap
+from equivcheck.evidence import Region, RuleTrace, UpdateTrace, VariableGap
 from equivcheck.trace.backward import Backward, backward, hand_over, scale_of
 from equivcheck.trace.behaviour import is_seed
 from equivcheck.trace.labels import class_index, loss_of
 from equivcheck.trace.observed import Observed
+from equivcheck.trace.rules import Optimized, trace_rules
 from equivcheck.trace.slots import slots_of
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.variables import owners_of
@@ -186,15 +187,19 @@ def _steps(ours: _Side, theirs: _Side, relabelled: int) -> UpdateTrace | None:
     output_gap = relative_gap(*map(keras.ops.convert_to_numpy, (left.outputs, right.outputs)))
     loss_gap = relative_gap(ours.losses(left.outputs), theirs.losses(right.outputs))
     gradients = _gradient_gaps(ours, theirs, left, right)
+    extra_loss = _extra_loss(ours, left), _extra_loss(theirs, right)
+    shared = left, right
     equal_steps = 0
-    while True:
-        updates = _update(ours, theirs, left, right)
-        if any(gap.max_rel > NOISE for gap in updates):
-            break
-        equal_steps += 1
-        if equal_steps == STEPS:
-            break
-        left = backward(ours.model, ours.data(right.features))
+    with undisturbed(ours.model, theirs.model):
+        while True:
+            updates = _update(ours, theirs, left, right)
+            if any(gap.max_rel > NOISE for gap in updates):
+                break
+            equal_steps += 1
+            if equal_steps == STEPS:
+                break
+            left = backward(ours.model, ours.data(right.features))
+        slots = _slot_gaps(ours, theirs)
     return UpdateTrace(
         samples=len(ours.y),
         relabelled=relabelled,
@@ -202,10 +207,38 @@ def _steps(ours: _Side, theirs: _Side, relabelled: int) -> UpdateTrace | None:
         loss_gap=loss_gap,
         gradients=gradients,
         updates=updates,
-        slots=_slot_gaps(ours, theirs),
+        slots=slots,
         equal_steps=equal_steps,
         steps=STEPS,
+        rules=_rules(ours, theirs, *shared) if any(gap.max_rel > NOISE for gap in (*updates, *slots)) else None,
+        extra_loss=None if None in extra_loss else extra_loss,  # type: ignore[arg-type]
     )
+
+
+def _rules(ours: _Side, theirs: _Side, left: Backward, right: Backward) -> RuleTrace | None:
+    """What of the optimizers makes the updates differ."""
+    gradients = [
+        None if gradient is None else gradient / left.scale
+        for gradient in (left.gradients.get(id(variable)) for variable in ours.trained)
+    ]
+    try:
+        return trace_rules(
+            Optimized(ours.model, ours.trained, ours.paths, left),
+            Optimized(theirs.model, theirs.trained, theirs.paths, right),
+            gradients,
+        )
+    except Exception:  # noqa: BLE001  (an optimizer of the user's own may not take another's settings)
+        return None
+
+
+def _extra_loss(side: _Side, step: Backward) -> float | None:
+    """What the step reported beyond the loss of its samples and the penalties on the head's weights."""
+    compiled = side.model._compile_loss  # noqa: SLF001  (compute_loss adds the very penalties that are asked about)
+    if step.loss is None or compiled is None:
+        return None
+    known = float(compiled(side.data(side.x)[1], step.outputs, *side.data(side.x)[2:]))
+    known += sum(float(each.regularizer(each)) for each in side.trained if each.regularizer is not None)
+    return step.loss - known
 
 
 def _gradient_gaps(ours: _Side, theirs: _Side, left: Backward, right: Backward) -> tuple[VariableGap, ...]:

@@ -74,9 +74,23 @@ def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:
         labels=tuple(np.concatenate([class_index(batch.labels, outputs) for batch in batches]) for batches in passes),
         batches=tuple(tuple(len(batch.marks) for batch in batches) for batches in passes),
         available=len(split.samples) if split.samples is not None else len(x) if known is not None else None,
+        weights=_weights(passes),
+        label_columns=int(np.prod(y.shape[1:], dtype=int)),
+        ids=tuple(mark for batch in passes[0] for mark in batch.marks),
+        classes=split.samples.classes if split.samples is not None else (),
     )
     raw = split.samples.pixels if split.samples is not None else None
     return Walk(order, x, y, numbers[0], images, raw, outputs)
+
+
+def _weights(passes: Sequence[Sequence[Batch]]) -> tuple[npt.NDArray[np.float64], ...] | None:
+    """Per pass the weight of each sample; 1 where a batch said nothing."""
+    if all(batch.weights is None for batches in passes for batch in batches):
+        return None
+    return tuple(
+        np.concatenate([np.ones(len(batch.marks)) if batch.weights is None else batch.weights for batch in batches])
+        for batches in passes
+    )
 
 
 def _rows(passes: Sequence[Sequence[Batch]], numbers: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[Any]:

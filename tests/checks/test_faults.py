@@ -114,6 +114,10 @@ def test_the_repair_silences_it_and_uncovers_nothing(check, faulty, trial, labor
         return
     errors = [finding for finding in trial.findings if finding.severity == "error"]
     assert codes(errors) == codes(faulty.errors)
+    if "frozen.callable" in check.fault.patch:
+        # An arm from code is repaired in the code: there is no patch to try.
+        assert {(finding.repair.patch, finding.verified) for finding in errors} == {(None, None)}
+        return
     assert all(finding.verified is True for finding in errors)
 
 
