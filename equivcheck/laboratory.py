@@ -138,8 +138,8 @@ class Laboratory:
 
     def _train(self, arm: Arm, experiment: Experiment, stage: str) -> tuple[Curve, ...]:
         with _quiet():
-            if not arm.train.feed.arrays:
-                # A dataset goes on from where the probes left it, so the user's function makes another.
+            if not all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None):
+                # A dataset goes on from where the probes left it, so another is made.
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             with undisturbed(arm.model):
                 return train(arm, lambda done, total: self.progress(stage, done, total)).curves

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ class _Notebook(keras.Model):
         return inputs
 
 
-def fingerprints(rows: npt.NDArray[Any]) -> tuple[bytes, ...]:
+def fingerprints(rows: Iterable[npt.NDArray[Any]]) -> tuple[bytes, ...]:
     """One digest per row of its bytes."""
     return tuple(hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest() for row in rows)
 
