@@ -38,9 +38,7 @@ def validation_feed(x: npt.NDArray[Any], y: npt.NDArray[Any], training: Training
     """The validation split, never shuffled."""
     if training.validation_samples is None:
         return Feed(x, y)
-    batches = WrappingBatches(
-        x, y, batch_size=training.batch_size, samples=training.validation_samples, lost=QUEUE
-    )
+    batches = WrappingBatches(x, y, batch_size=training.batch_size, samples=training.validation_samples, lost=QUEUE)
     return Feed(batches, stored=x)
 
 

@@ -49,14 +49,13 @@ def _read(path: Path) -> npt.NDArray[Any]:
             loaded = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 return np.asarray(loaded)
-            names = [_NAME] if _NAME in loaded.files else loaded.files
-            if len(names) != 1:
-                raise InputError(f"{path}: has no array {_NAME!r}; it has {', '.join(map(repr, names)) or 'none'}")
-            return np.asarray(loaded[names[0]])
-    except InputError:
-        raise
+            arrays = loaded.files
+            name = _NAME if _NAME in arrays else arrays[0] if len(arrays) == 1 else None
+            if name is not None:
+                return np.asarray(loaded[name])
     except Exception as error:  # noqa: BLE001  (zip, zlib and NumPy each have their own for a broken file)
         reason = "it is neither .npy nor .npz" if "pickle" in str(error) else str(error) or type(error).__name__
         if "Object arrays" in str(error):
             reason = "it holds objects, which are never unpickled; save plain numbers"
         raise InputError(f"{path}: cannot be read as stored features: {reason}") from None
+    raise InputError(f"{path}: has no array {_NAME!r}; it has {', '.join(map(repr, arrays)) or 'none'}")

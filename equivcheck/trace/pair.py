@@ -195,7 +195,12 @@ def _matched_validation(bottleneck: Observed, frozen: Observed, *, matched: bool
     assert bottleneck.validation is not None
     assert frozen.validation is not None
     numbers = match(bottleneck.arm.validation, bottleneck.validation, frozen.arm.validation, frozen.validation)
-    if numbers is None and matched and bottleneck.validation.images is not None and frozen.validation.images is not None:
+    if (
+        numbers is None
+        and matched
+        and bottleneck.validation.images is not None
+        and frozen.validation.images is not None
+    ):
         numbers = np.full(len(frozen.validation.x), -1, np.int64)
     if numbers is None:
         return frozen.validation.order, False

@@ -40,8 +40,9 @@ def trace_overlaps(bottleneck: Observed, frozen: Observed) -> tuple[SplitOverlap
 
 def _by_bytes(train: Walk, validation: Walk) -> tuple[int, int] | None:
     """Validation samples that are fed to training byte by byte, and how many there are; one arm reads both."""
-    shown = _shown(train), _shown(validation)
-    a, b = (train.x, validation.x) if shown[0] is None or shown[1] is None else shown
+    a, b = _shown(train), _shown(validation)
+    if a is None or b is None:
+        a, b = train.x, validation.x
     if a.shape[1:] != b.shape[1:] or a.dtype != b.dtype:
         return None
     known = set(fingerprints(a[row] for row in _seen(train, len(train.order.samples))))
