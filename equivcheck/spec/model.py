@@ -98,10 +98,14 @@ def _freeze_kind(value: Any) -> str | None:
     return "flag" if isinstance(value, bool) else None
 
 
-def _shuffle_kind(value: Any) -> str | None:
-    if isinstance(value, Mapping | Buffer):
-        return "buffer"
-    return "flag" if isinstance(value, bool) else None
+def _shuffle(value: Any) -> Any:
+    if not isinstance(value, bool | Mapping | Buffer):
+        raise wrong(f"is {shown(value)}, not true or false, nor a buffer such as {{buffer: 1000}}")
+    return value
+
+
+def _shuffle_kind(value: Any) -> str:
+    return "flag" if isinstance(value, bool) else "buffer"
 
 
 #: ``module:function``, as in entry points.
@@ -247,11 +251,8 @@ class Training(Model):
     batch_size: PositiveInt = Field(32, description="Samples per training step.")
     shuffle: Annotated[
         Annotated[StrictBool, Tag("flag")] | Annotated[Buffer, Tag("buffer")],
-        Discriminator(
-            _shuffle_kind,
-            custom_error_type="spec",
-            custom_error_message="is not true, false or a buffer such as {buffer: 1000}",
-        ),
+        Discriminator(_shuffle_kind),
+        BeforeValidator(_shuffle),
     ] = Field(
         default=True,
         description="true: fit shuffles; false: the stored order; {buffer: n}: a tf.data.Dataset shuffles in a buffer.",

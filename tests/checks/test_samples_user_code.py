@@ -186,19 +186,17 @@ FAULTS = {
         "EQ102",
         "stored_order()",
         "dataset(pairs().batch(8, drop_remainder=True))",
-        'FIT = {"epochs": 2, "batch_size": 8}',
     ),
     "n // batch_size in a sequence": (
         "EQ102",
         "stored_order()",
         'frozen(Batches(IMAGES[MIXED], LABELS[MIXED], 8, 36 // 8), fit={"epochs": 2, "shuffle": False})',
-        'FIT = {"epochs": 2, "batch_size": 8}',
     ),
     "features of n // batch_size steps": (
         "EQ102",
-        "bottleneck(features(IMAGES[MIXED][:32]), LABELS[MIXED][:32], IMAGES[MIXED][:32])",
-        "frozen((IMAGES[MIXED], LABELS[MIXED]))",
-        'FIT = {"epochs": 2, "batch_size": 8, "shuffle": False}',
+        "bottleneck(features(IMAGES[MIXED][:32]), LABELS[MIXED][:32], IMAGES[MIXED][:32], fit=EIGHT)",
+        "frozen((IMAGES[MIXED], LABELS[MIXED]), fit=EIGHT)",
+        'EIGHT = {"epochs": 2, "batch_size": 8, "shuffle": False}',
     ),
     "a generator that wraps around": (
         "EQ101",
