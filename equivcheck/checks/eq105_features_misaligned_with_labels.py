@@ -44,8 +44,8 @@ features, labels = head.predict(unshuffled, verbose=0), y
 """
     measured = (
         "The arm's backbone runs on the images of a few rows, spread over the split: each result must be nearest to "
-        "the stored features of its own row. And the class of every sample that both arms show is compared: labels that "
-        "differ by no renumbering of the classes belong to other images."
+        "the stored features of its own row. And the class of every sample that both arms show is compared: labels "
+        "that differ by no renumbering of the classes belong to other images."
     )
     mistaken_for = (
         "Another numbering of the classes, which maps each index to one other (EQ303). Features that are nobody's, "
