@@ -188,6 +188,49 @@ class TrainingTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTrace:
+    """Stored features of some samples beside what the backbone gives for the images of the same rows.
+
+    Distances are the largest absolute difference, relative to the largest absolute feature.
+
+    Attributes:
+        rows: ``(p,)`` the rows that were computed again.
+        own: ``(p,)`` distance of each to what is stored in its own row.
+        nearest: ``(p,)`` the row whose stored features are nearest to it.
+        nearest_distance: ``(p,)`` how far those are.
+        stored: Rows that are stored.
+    """
+
+    rows: npt.NDArray[np.int64]
+    own: npt.NDArray[np.float64]
+    nearest: npt.NDArray[np.int64]
+    nearest_distance: npt.NDArray[np.float64]
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOverlap:
+    """How much of one arm's validation data some arm trains on.
+
+    Attributes:
+        train: The arm whose training epochs were looked through.
+        validation: The arm whose first evaluation was looked at.
+        shared: Samples of that evaluation that the training epochs also hold.
+        samples: Samples of that evaluation, each counted once.
+    """
+
+    train: Literal["bottleneck", "frozen"]
+    validation: Literal["bottleneck", "frozen"]
+    shared: int
+    samples: int
+
+    @property
+    def fraction(self) -> float:
+        """Shared samples as a share of the validation samples."""
+        return self.shared / self.samples if self.samples else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ArmEvidence:
     """What one arm did.
 
@@ -196,13 +239,15 @@ class ArmEvidence:
         variables: Every weight and statistic across one training step of ``fit``.
         parameters: Scalars by what became of them.
         train: The training iterator.
-        validation: The validation iterator, or None.
+        validation: The validation iterator, a pass for each of two evaluations as ``fit`` runs them; or None.
         input: What reaches the first kernel; None where the images are unknown.
         labels: The pair of labels and loss.
         declared_inference: Layers that the model's graph calls with ``training=False`` written out.
         class_names: Class names in index order; indices as text where there are no names.
         optimizer: Class and plain settings of the live optimizer.
         training: How long and how fast it trains; None where there is no optimizer.
+        stored: Stored training features against the images; None where there are none or the images are unknown.
+        stored_validation: The same of the validation features.
     """
 
     layers: tuple[LayerTrace, ...]
@@ -216,6 +261,8 @@ class ArmEvidence:
     class_names: tuple[str, ...]
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingTrace | None = None
+    stored: StoredTrace | None = None
+    stored_validation: StoredTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +384,8 @@ class Evidence:
         update: A few training steps of both heads; None where they cannot be compared.
         logs: Curves that the user already has, by arm.
         outcome: What training came to, by arm; empty where nothing was trained.
+        validation_matched: Sample numbers of the validation iterators mean the same sample in both arms.
+        overlaps: Training against validation samples, within an arm and across the arms, where they can be told.
     """
 
     bottleneck: ArmEvidence
@@ -348,6 +397,8 @@ class Evidence:
     update: UpdateTrace | None = None
     logs: Mapping[ArmName, ObservedLog] = field(default_factory=dict)
     outcome: Mapping[ArmName, Outcome] = field(default_factory=dict)
+    validation_matched: bool = False
+    overlaps: tuple[SplitOverlap, ...] = ()
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

@@ -217,8 +217,8 @@ class Laboratory:
     ) -> tuple[tuple[Curve, ...], Outcome | None]:
         """The curves of one arm; and what it came to, where that is asked of an observed arm."""
         with _quiet():
-            if not arm.train.feed.arrays:
-                # A dataset goes on from where the probes left it, so the user's function makes another.
+            if not all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None):
+                # A dataset goes on from where the probes left it, so another is made.
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             with undisturbed(arm.model):
                 curves = train(arm, lambda done, total: self.progress(stage, done, total)).curves

@@ -22,7 +22,7 @@ TINY = """\
 version: 1
 data:
   train: {npz: data.npz}
-  validation: {npz: data.npz}
+  validation: {npz: validation.npz}
   image_size: [8, 8]
 backbone: {file: backbone.keras, cut: features}
 preprocessing: {rescale: 0.01}
@@ -43,6 +43,8 @@ def tiny(tensorflow, tmp_path_factory):
     folder: Path = tmp_path_factory.mktemp("tiny")
     random = np.random.default_rng(0)
     np.savez(folder / "data.npz", x=random.integers(0, 256, (20, 8, 8, 3), np.uint8), y=random.permutation(20) % 3)
+    others = random.integers(0, 256, (20, 8, 8, 3), np.uint8)
+    np.savez(folder / "validation.npz", x=others, y=random.permutation(20) % 3)
     keras.utils.set_random_seed(0)
     keras.Sequential(
         [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.samples import Samples
@@ -21,16 +22,23 @@ class Feed:
         x: Array, tf.data.Dataset, PyDataset or any iterable that Keras takes.
         y: Labels as encoded for the loss; None where ``x`` yields them itself.
         sample_weight: As in ``fit``.
+        stored: ``(n, ...)`` what ``x`` draws its samples from, row by row, where ``x`` is no array and that is known.
     """
 
     x: Any
     y: Any = None
     sample_weight: Any = None
+    stored: npt.NDArray[Any] | None = None
 
     @property
     def arrays(self) -> bool:
         """Whether the split lies in memory as arrays, row by row."""
         return self.y is not None
+
+    @property
+    def rows(self) -> npt.NDArray[Any] | None:
+        """``(n, ...)`` the samples in the order in which they are stored; None where that is unknown."""
+        return np.asarray(self.x) if self.arrays else self.stored
 
     def as_tuple(self) -> Any:
         """What ``validation_data`` takes."""

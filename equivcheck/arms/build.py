@@ -7,20 +7,21 @@ that with nothing different between them the two are equal to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from equivcheck.arms.arm import Arm, Feed, Split
+from equivcheck.arms.arm import Arm, Split
 from equivcheck.arms.backbone import Stock, load_network, source_of, up_to_cut
 from equivcheck.arms.feature_cache import cached_features
+from equivcheck.arms.feeding import fit_arguments, train_feed, validation_feed
 from equivcheck.arms.from_code import arm_from_code
 from equivcheck.arms.head import (
     AUGMENTATION_PREFIX,
@@ -36,6 +37,7 @@ from equivcheck.arms.legacy import accuracy_of, model_class
 from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
+from equivcheck.arms.stored_features import read_features
 from equivcheck.arms.user_code import user_code
 from equivcheck.errors import InputError, Problem, SpecError
 from equivcheck.findings import ArmName
@@ -113,22 +115,22 @@ class Builder:
             accuracy = accuracy_of(spec.keras_semantics, training.loss)
             model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=[accuracy])
         with self._at(name, "training.class_weight"):
-            fit = {**_fit_arguments(training), **_class_weight(training, train.classes)}
+            fit = fit_arguments(training, train.classes)
         x_train, x_validation = train_images, validation_images
         if name == "bottleneck":
             with self._at(name, "augmentation"):
                 augmented = _augmented(train_images, augmentation, backbone)
-            x_train = self._features(spec, backbone, augmented, train)
-            x_validation = self._features(spec, backbone, validation_images, validation)
+            x_train = self._features(spec, backbone, augmented, train, "train")
+            x_validation = self._features(spec, backbone, validation_images, validation, "validation")
             train_images = augmented
-        classes = len(train.classes)
+        y_train, y_validation = (encode(split.labels, spec.labels, len(split.classes)) for split in (train, validation))
+        with self._at(name, "training.samples_per_epoch"):
+            feed = train_feed(x_train, y_train[: len(x_train)], training)
         return Arm(
             name=name,
             model=model,
-            train=Split(Feed(x_train, encode(train.labels, spec.labels, classes)[: len(x_train)]), train_images, train),
-            validation=Split(
-                Feed(x_validation, encode(validation.labels, spec.labels, classes)), validation_images, validation
-            ),
+            train=Split(feed, train_images, train),
+            validation=Split(validation_feed(x_validation, y_validation, training), validation_images, validation),
             fit=fit,
             seed=training.seed,
             extractor=backbone if name == "bottleneck" else None,
@@ -144,8 +146,17 @@ class Builder:
             return up_to_cut(network, spec)
 
     def _features(
-        self, spec: ArmSpec, extractor: keras.Model, images: npt.NDArray[np.float32], samples: Samples
+        self,
+        spec: ArmSpec,
+        extractor: keras.Model,
+        images: npt.NDArray[np.float32],
+        samples: Samples,
+        split: Literal["train", "validation"],
     ) -> npt.NDArray[Any]:
+        given = None if spec.features is None else getattr(spec.features, split)
+        if given is not None:
+            with self._at("bottleneck", f"features.{split}"):
+                return read_features(given, len(images), extractor.output_shape[1:])
         batch_size = self.extraction_batch_size()
 
         def compute() -> npt.NDArray[Any]:
@@ -255,22 +266,3 @@ def _check_taken(shape: tuple[int | None, ...], backbone: keras.Model) -> None:
     taken = backbone.input_shape[1:]
     if len(shape) != len(taken) or any(want not in {None, size} for want, size in zip(taken, shape, strict=True)):
         raise InputError(f"gives images of shape {shape}; the backbone takes {taken}")
-
-
-def _fit_arguments(training: Training) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "epochs": training.epochs,
-        "batch_size": training.batch_size,
-        "shuffle": training.shuffle,
-    }
-    if training.early_stopping is not None:
-        arguments["callbacks"] = [keras.callbacks.EarlyStopping(**training.early_stopping.model_dump())]
-    return arguments
-
-
-def _class_weight(training: Training, classes: Sequence[str]) -> dict[str, Any]:
-    if training.class_weight is None:
-        return {}
-    if unknown := sorted(training.class_weight.keys() - set(classes)):
-        raise InputError(f"{unknown[0]!r} is not one of the classes {', '.join(classes)}")
-    return {"class_weight": {classes.index(name): weight for name, weight in training.class_weight.items()}}

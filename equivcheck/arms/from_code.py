@@ -60,11 +60,21 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
     return Arm(
         name=name,
         model=model,
-        train=_split(returned.train, getattr(returned, "images", None), function, bottleneck=name == "bottleneck"),
+        train=_split(
+            returned.train,
+            getattr(returned, "images", None),
+            function,
+            bottleneck=name == "bottleneck",
+            steps=("steps_per_epoch", fit.get("steps_per_epoch")),
+        ),
         validation=None
         if validation is None
         else _split(
-            validation, getattr(returned, "validation_images", None), function, bottleneck=name == "bottleneck"
+            validation,
+            getattr(returned, "validation_images", None),
+            function,
+            bottleneck=name == "bottleneck",
+            steps=("validation_steps", fit.get("validation_steps")),
         ),
         fit={"epochs": 1, **fit},
         seed=SEED,
@@ -78,18 +88,19 @@ def _check_arguments(model: keras.Model, fit: Mapping[str, Any], function: str) 
     unknown = sorted(map(str, fit.keys() - known.keys()))
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         raise InputError(f"{function}: .fit holds {', '.join(unknown)}, which {type(model).__name__}.fit does not take")
-    for name in ("epochs", "batch_size", "steps_per_epoch"):
+    for name in ("epochs", "batch_size", "steps_per_epoch", "validation_steps"):
         value = fit.get(name)
         if value is not None and not (isinstance(value, int | np.integer) and value > 0):
             raise InputError(f"{function}: {name} of .fit is {value!r}; expected a whole number above 0")
 
 
-def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
+def _split(data: Any, images: Any, function: str, *, bottleneck: bool, steps: tuple[str, Any]) -> Split:
     # Generators of ImageDataGenerator are both: fit takes them as data sets, which begin anew.
-    if isinstance(data, Iterator) and not isinstance(data, keras.utils.PyDataset):
+    if isinstance(data, Iterator) and not isinstance(data, keras.utils.PyDataset) and steps[1] is None:
         raise InputError(
             f"{function}: data is a {type(data).__name__}, which yields its batches only once; "
-            "expected arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+            f"expected arrays, a tf.data.Dataset or a keras.utils.PyDataset, or {steps[0]} in .fit for a generator "
+            "that never ends"
         )
     if not isinstance(data, tuple):
         return Split(Feed(data), None if images is None else np.asarray(images))

@@ -28,8 +28,8 @@ class UserArm(Protocol):
 
     Attributes:
         model: The compiled model that ``fit`` is called on: head on stored features, or backbone and head in one.
-        train: What is passed to ``fit`` as data: ``(x, y)``, ``(x, y, sample_weight)``, a tf.data.Dataset or a
-            keras.utils.PyDataset.
+        train: What is passed to ``fit`` as data: ``(x, y)``, ``(x, y, sample_weight)``, a tf.data.Dataset, a
+            keras.utils.PyDataset, or a generator that never ends with ``steps_per_epoch`` in ``fit``.
         validation: The same for ``validation_data``, or None.
         fit: All other arguments of ``fit``: epochs, batch_size, shuffle, steps_per_epoch, callbacks, ...
         backbone: Optional. For a bottleneck arm: the network whose ``predict`` gave the features.

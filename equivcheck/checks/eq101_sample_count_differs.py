@@ -35,7 +35,7 @@ bottleneck = frozen = (x, y)
     mistaken_for = "A last batch that is smaller than the others, which Keras weights correctly."
     advice = "Let both arms read the same samples, and leave out step counts that were worked out by hand."
     references = ("https://keras.io/api/models/model_training_apis/#fit-method",)
-    requires = ("EQ102",)
+    requires = ("EQ102", "EQ108")
     fault = Fault({"frozen.data.train": {"csv": "../digits/target/train_short.csv"}})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -56,7 +56,10 @@ bottleneck = frozen = (x, y)
                 "frozen_repeats": repeats["frozen"],
             },
             expected="both iterators yield the same number of samples in every epoch",
-            patch={"frozen.data.train": SameAs("bottleneck")},
+            patch={
+                f"frozen.{key}": SameAs("bottleneck")
+                for key in ("data.train", "training.steps_per_epoch", "training.samples_per_epoch")
+            },
             key="data.train",
         )
 

@@ -45,30 +45,44 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
         """One finding; a warning where both arms drop the same."""
-        missing = {name: _missing_tail(arm) for name, arm in evidence.arms()}
+        whole = {name: _whole(arm) for name, arm in evidence.arms()}
+        if evidence.matched:  # what one arm shows, the other has left out
+            whole = dict.fromkeys(whole, max((count for count in whole.values() if count is not None), default=None))
+        missing = {name: _missing_tail(arm, whole[name]) for name, arm in evidence.arms()}
         dropping: list[Side] = [name for name, count in missing.items() if count]
         if not dropping:
             return
         both = len(dropping) == len(missing)
-        arm = dict(evidence.arms())["frozen" if "frozen" in dropping else "bottleneck"]
         yield self.finding(
             "both" if both else dropping[0],
-            f"{max(missing.values())} of {arm.train.available} training samples do not fill a batch and are never "
-            f"shown to the {' and the '.join(dropping)} arm.",
+            f"{max(missing.values())} of {max(filter(None, whole.values()))} training samples do not fill a batch and "
+            f"are never shown to the {' and the '.join(dropping)} arm.",
             measured={f"{name}_samples_never_shown": value for name, value in missing.items()},
             expected="an epoch shows every sample of the split",
             severity="warning" if both else "error",
-            patch={f"{name}.training.drop_remainder": False for name in dropping},
+            patch={
+                f"{name}.training.{key}": value
+                for name in dropping
+                for key, value in (("drop_remainder", False), ("steps_per_epoch", None))
+            },
             key="training.drop_remainder",
         )
 
 
-def _missing_tail(arm: ArmEvidence) -> int:
+def _whole(arm: ArmEvidence) -> int | None:
+    """Samples that the split holds: as stored, else as many as an epoch showed."""
+    order = arm.train
+    return order.available if order.available is not None else len(np.unique(order.samples[0]))
+
+
+def _missing_tail(arm: ArmEvidence, whole: int | None) -> int:
     """Samples left out of an epoch of full batches, where they are fewer than one batch."""
     order = arm.train
-    if order.available is None or not order.batches or not order.batches[0]:
+    if whole is None or not order.batches or not order.batches[0]:
         return 0
     size = max(order.batches[0])
-    missing = order.available - len(np.unique(order.samples[0]))
+    missing = whole - len(np.unique(order.samples[0]))
     full = all(batch == size for batch in order.batches[0])
-    return missing if full and 0 < missing < size else 0
+    # An iterator that repeats shows them at the beginning of its next epoch.
+    postponed = len(np.unique(np.concatenate(order.samples)[:whole])) == whole
+    return missing if full and 0 < missing < size and not postponed else 0

@@ -46,6 +46,7 @@ end_to_end.fit(x, y, shuffle=True, verbose=0)
         "https://github.com/tensorflow/tensorflow/issues/12789",
         "Wald and Wolfowitz 1940; Barton and David 1957 (runs test)",
     )
+    requires = ("EQ107",)
     fault = Fault({"frozen.training.shuffle": False})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:

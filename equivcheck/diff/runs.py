@@ -35,3 +35,22 @@ def runs_score(labels: npt.NDArray[Any]) -> float:
 def is_class_sorted(labels: npt.NDArray[Any]) -> bool:
     """Whether the order has too few runs to be chance."""
     return runs_score(labels) < SORTED
+
+
+def displacement(reference: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> float | None:
+    """How far samples lie from their place in a reference order, on average, relative to a full shuffle.
+
+    Args:
+        reference: ``(n,)`` sample numbers, each once.
+        order: ``(n,)`` the same in another order.
+
+    Returns:
+        0.0 where nothing moved, about 1.0 after a full shuffle, whose mean distance is n / 3; None where the two do not
+        hold the same samples, each once.
+    """
+    n = len(order)
+    places = np.argsort(reference, kind="stable")
+    if n < 2 or len(reference) != n or not np.array_equal(reference[places], np.unique(order)):  # noqa: PLR2004
+        return None
+    place = places[np.searchsorted(reference[places], order)]
+    return float(np.abs(place - np.arange(n)).mean() / (n / 3))

@@ -101,6 +101,16 @@ def _freeze_kind(value: Any) -> str | None:
     return "flag" if isinstance(value, bool) else None
 
 
+def _shuffle(value: Any) -> Any:
+    if not isinstance(value, bool | Mapping | Buffer):
+        raise wrong(f"is {shown(value)}, not true or false, nor a buffer such as {{buffer: 1000}}")
+    return value
+
+
+def _shuffle_kind(value: Any) -> str:
+    return "flag" if isinstance(value, bool) else "buffer"
+
+
 #: ``module:function``, as in entry points.
 CallableName = Annotated[
     str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", examples=["package.module:function"])
@@ -242,6 +252,15 @@ class EarlyStopping(Model):
     restore_best_weights: StrictBool = Field(default=False, description="End with the weights of the best epoch.")
 
 
+class Buffer(Model):
+    """The shuffle of a tf.data.Dataset, in place of that of ``fit``."""
+
+    buffer: PositiveInt = Field(description="Samples that the next one is drawn from: Dataset.shuffle(buffer).")
+    cached: StrictBool = Field(
+        default=False, description="true: cache() behind the shuffle, which keeps the first epoch's order for good."
+    )
+
+
 class Training(Model):
     """What goes into ``compile`` and ``fit``."""
 
@@ -249,7 +268,14 @@ class Training(Model):
     loss: keras_names.Loss = Field(description="A name that keras.losses.get knows.")
     epochs: PositiveInt = Field(10, description="Passes over the training samples.")
     batch_size: PositiveInt = Field(32, description="Samples per training step.")
-    shuffle: StrictBool = Field(default=True, description="Draw a new order of the samples in every epoch.")
+    shuffle: Annotated[
+        Annotated[StrictBool, Tag("flag")] | Annotated[Buffer, Tag("buffer")],
+        Discriminator(_shuffle_kind),
+        BeforeValidator(_shuffle),
+    ] = Field(
+        default=True,
+        description="true: fit shuffles; false: the stored order; {buffer: n}: a tf.data.Dataset shuffles in a buffer.",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = Field(0, description="Set before each training.")
     drop_remainder: StrictBool = Field(
         default=False, description="Drop the last, smaller batch, as n // batch_size steps do."
@@ -258,6 +284,14 @@ class Training(Model):
         None, description="Weight of each class in the loss, by class name; 1 for the others.", examples=[{"cat": 2.0}]
     )
     early_stopping: EarlyStopping | None = Field(None, description="The callback of that name; default: none.")
+    steps_per_epoch: PositiveInt | None = Field(None, description="As in fit: batches that make an epoch.")
+    validation_steps: PositiveInt | None = Field(None, description="As in fit: batches that each evaluation takes.")
+    samples_per_epoch: PositiveInt | None = Field(
+        None, description="Keras 1: samples that make an epoch of a generator, which wraps around where it has fewer."
+    )
+    validation_samples: PositiveInt | None = Field(
+        None, description="Keras 1: nb_val_samples of a generator, which each evaluation leaves further on."
+    )
 
 
 Labels = Literal["sparse", "one_hot", "binary"]
@@ -265,6 +299,13 @@ Labels = Literal["sparse", "one_hot", "binary"]
 KerasSemantics = Annotated[str, Field(pattern=r"^\d+(\.\d+){0,2}$", examples=["2.1"])]
 HeadLayer = Annotated[LayerCall, BeforeValidator(partial(parse_layer, names=keras_names.HEAD))]
 AugmentationLayer = Annotated[LayerCall, BeforeValidator(partial(parse_layer, names=keras_names.AUGMENTATION))]
+
+
+class Features(Model):
+    """Bottleneck features that were stored before: .npy, or .npz with an array ``features`` or only one array."""
+
+    train: SpecPath | None = Field(None, description="Training features, a row for each sample of data.train in order.")
+    validation: SpecPath | None = Field(None, description="The same for data.validation; default: computed.")
 
 
 class ArmSpec(Model):
@@ -281,6 +322,9 @@ class ArmSpec(Model):
     training: Training
     keras_semantics: KerasSemantics | None = Field(
         None, description="How frozen layers behaved in that version of Keras; default: the installed one."
+    )
+    features: Features | None = Field(
+        None, description="bottleneck only: features that are on disk already; default: the backbone computes them."
     )
 
 

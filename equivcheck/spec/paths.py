@@ -52,6 +52,9 @@ def _of_arm(arm: ArmSpec | CodeArm, folder: Path) -> Iterator[tuple[str, str]]:
     if backbone.application is not None and backbone.weights not in {"imagenet", "none"}:
         hint = "; write imagenet, none or the path of a weights file"
         yield from _keyed("backbone.weights", (message + hint for message in _file(Path(backbone.weights))))
+    if arm.features is not None:
+        yield from _keyed("features.train", _file(arm.features.train))
+        yield from _keyed("features.validation", _file(arm.features.validation))
     yield from _preprocessing("backbone.trained_with", backbone.trained_with, folder)
     yield from _preprocessing("preprocessing", arm.preprocessing, folder)
 

@@ -15,6 +15,7 @@ from equivcheck.spec.document import Document, in_order, read_document
 from equivcheck.spec.experiment import Experiment, Recording, differing_keys, written_key
 from equivcheck.spec.merge import EXCLUSIVE, Merged, merge, without_nulls
 from equivcheck.spec.messages import Mistake, mistakes
+from equivcheck.spec.misplaced import misplaced
 from equivcheck.spec.model import ArmSpec, CodeArm, Model, Observed, SpecFile
 from equivcheck.spec.reading import join
 
@@ -180,6 +181,8 @@ class _Resolver:
                 if not given and isinstance(_get(merged.data, key), dict):
                     missing.setdefault((key, f"gives none of {', '.join(kinds)}"), []).append(arm)
                 self._check_companions(arm, key, holder, given[:1])
+            for key, message in misplaced(arm, merged.data):
+                self._add(self.document.problem(self._written(arm, key), message))
         for (key, message), arms in missing.items():
             # Missing in one of two arms: the other arm's section has it, so this arm's should.
             written = f"{arms[0]}.{key}" if len(arms) < len(self.merged) else key

@@ -27,7 +27,7 @@ class Observed:
     Attributes:
         arm: The live arm.
         train: Two epochs of its training iterator.
-        validation: One pass of its validation iterator, or None.
+        validation: Two evaluations of its validation iterator, as ``fit`` runs them behind the epochs; or None.
         evaluate: The ``training`` value that each layer receives from ``evaluate``.
         step: One training step.
     """
@@ -46,7 +46,7 @@ def observe(arm: Arm) -> Observed:
         InconclusiveError: ``fit`` raises, and not because of labels that the loss refuses (that is a finding).
         UserCodeError: The same, of an arm that the user's own function made.
     """
-    train = walk(arm, arm.train)
+    train, validation = walk(arm)
     # Before the step: this builds loss and metrics on a few samples, which fit would else do by tracing the model once
     # more.
     evaluate = _evaluate_flags(arm, train)
@@ -56,7 +56,6 @@ def observe(arm: Arm) -> Observed:
         if arm.made_by is not None:
             raise UserCodeError(f"{arm.made_by}: fit of the {arm.name} arm raised {step.failure}")
         raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
-    validation = None if arm.validation is None else walk(arm, arm.validation, validation=True)
     return Observed(arm, train, validation, evaluate, step)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from equivcheck.arms.arm import Feed
+from equivcheck.arms.arm import Arm
+from equivcheck.arms.user_code import user_code
 
-#: Arguments of ``fit`` that decide what the iterator yields; the others are about training.
-_ORDERING = frozenset({"batch_size", "shuffle", "steps_per_epoch", "class_weight"})
+#: Arguments of ``fit`` that decide what the iterators yield; the others are about training.
+_ORDERING = frozenset(
+    {"batch_size", "shuffle", "steps_per_epoch", "class_weight", "validation_batch_size", "validation_steps"}
+)
 PASSES = 2
 
 
@@ -40,22 +43,48 @@ class Batch:
     weights: npt.NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What ``fit`` pulled, epoch by epoch.
+
+    Attributes:
+        train: The training batches of each epoch.
+        validation: The validation batches of the evaluation behind each epoch; empty where there is no such data.
+    """
+
+    train: tuple[tuple[Batch, ...], ...]
+    validation: tuple[tuple[Batch, ...], ...]
+
+
 class _Notebook(keras.Model):
     """Writes down what it is fed and learns nothing."""
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, arm: Arm) -> None:
         super().__init__()
-        self.batches: list[Batch] = []
-        self.keep = keep
+        self.kept = tuple(split is not None and not split.feed.arrays for split in (arm.train, arm.validation))
+        self.pages: tuple[list[Batch], list[Batch]] = ([], [])
+        self.reading = "training"
         self.built = True
 
     def train_step(self, data: Any) -> dict[str, Any]:
+        return self._note(data, 0)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        return self._note(data, 1)
+
+    def _note(self, data: Any, page: int) -> dict[str, Any]:
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         rows = keras.ops.convert_to_numpy(keras.tree.flatten(x)[0])
         labels = keras.ops.convert_to_numpy(keras.tree.flatten(y)[0]) if y is not None else np.zeros(len(rows))
         told = None if weights is None else _per_sample(keras.tree.flatten(weights)[0])
-        self.batches.append(Batch(fingerprints(rows), labels, rows if self.keep else None, rows.dtype, told))
+        kept = rows if self.kept[page] else None
+        self.pages[page].append(Batch(fingerprints(rows), labels, kept, rows.dtype, told))
         return {"loss": keras.ops.zeros(())}
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Asked for when the training data of an epoch has ended; what is read from then on is for validation."""
+        self.reading = "validation"
+        return dict(super().get_metrics_result())
 
     def call(self, inputs: Any) -> Any:
         return inputs
@@ -68,51 +97,52 @@ def _per_sample(weights: Any) -> npt.NDArray[np.float64]:
     return averaged
 
 
-def fingerprints(rows: npt.NDArray[Any]) -> tuple[bytes, ...]:
+def fingerprints(rows: Iterable[npt.NDArray[Any]]) -> tuple[bytes, ...]:
     """One digest per row of its bytes."""
     return tuple(hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest() for row in rows)
 
 
-def record(feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = False) -> tuple[tuple[Batch, ...], ...]:
-    """Lets ``fit`` pull two epochs.
+def record(arm: Arm) -> Recorded:
+    """Lets ``fit`` pull two epochs of an arm's data, with an evaluation behind each, as the real training would.
 
-    Args:
-        feed: The split.
-        fit: The arm's arguments of ``fit``.
-        seed: Set right before, as before the real training.
-        validation: Pull as ``fit`` pulls validation data: one pass, never shuffled.
+    Both splits are pulled by one ``fit``, because they may share an iterator, and Keras keeps the validation iterator
+    from one epoch to the next.
 
-    Returns:
-        The batches of each pass.
+    Raises:
+        UserCodeError: A generator or data set of the user's raised.
     """
-    notebook = _Notebook(keep=not feed.arrays)
+    notebook = _Notebook(arm)
     # No loss: nothing is computed. Eager: the batches arrive as values.
     notebook.compile(optimizer=None, run_eagerly=True)
-    arguments = {name: value for name, value in fit.items() if name in _ORDERING}
-    if validation:
-        arguments = {"batch_size": fit.get("validation_batch_size") or fit.get("batch_size"), "shuffle": False}
-        if fit.get("validation_steps"):
-            arguments["steps_per_epoch"] = fit["validation_steps"]
-    passes: list[tuple[Batch, ...]] = []
+    passes: tuple[list[tuple[Batch, ...]], ...] = ([], [])
 
     def turn_page(_epoch: int, _logs: Any) -> None:
-        passes.append(tuple(notebook.batches))
-        notebook.batches.clear()
+        for found, page in zip(passes, notebook.pages, strict=True):
+            found.append(tuple(page))
+            page.clear()
+        notebook.reading = "training"
 
-    keras.utils.set_random_seed(seed)
-    with warnings.catch_warnings():
-        # Keras warns of an ignored shuffle and of exhausted data; what came out is what is judged.
-        warnings.simplefilter("ignore")
-        notebook.fit(
-            feed.x,
-            feed.y,
-            sample_weight=feed.sample_weight,
-            epochs=1 if validation else PASSES,
-            verbose=0,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=turn_page)],
-            **arguments,
-        )
-    return tuple(passes)
+    feed, validation = arm.train.feed, arm.validation
+    keras.utils.set_random_seed(arm.seed)
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of an ignored shuffle and of exhausted data; what came out is what is judged.
+            warnings.simplefilter("ignore")
+            notebook.fit(
+                feed.x,
+                feed.y,
+                sample_weight=feed.sample_weight,
+                validation_data=None if validation is None else validation.feed.as_tuple(),
+                epochs=PASSES,
+                verbose=0,
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=turn_page)],
+                **{name: value for name, value in arm.fit.items() if name in _ORDERING},
+            )
+    except (Exception, SystemExit):
+        with user_code(arm.made_by, f"reading the {notebook.reading} data of the {arm.name} arm"):
+            raise
+    train, evaluations = map(tuple, passes)
+    return Recorded(train, evaluations if validation is not None else ())
 
 
 def number_samples(known: npt.NDArray[Any] | None, passes: Sequence[Sequence[Batch]]) -> list[npt.NDArray[np.int64]]:

@@ -23,7 +23,9 @@ from equivcheck.trace.losses import with_losses
 from equivcheck.trace.observed import PROBES, Observed
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
+from equivcheck.trace.splits import trace_overlaps
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.stored import trace_stored
 from equivcheck.trace.training import trace_training
 from equivcheck.trace.update import trace_update
 from equivcheck.trace.variables import count_parameters, trace_variables
@@ -63,14 +65,22 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
     theirs = _arm_evidence(frozen, right, rows_b, predictions, regions, steps)
     if numbers is not None:
         theirs = replace(theirs, train=renumbered(frozen.train, numbers, len(bottleneck.train.x)))
+    ours = replace(
+        ours,
+        stored=trace_stored(bottleneck.arm, bottleneck.train),
+        stored_validation=trace_stored(bottleneck.arm, bottleneck.validation),
+    )
+    validation, validation_matched = _matched_validation(bottleneck, frozen, matched=matched)
     return Evidence(
         bottleneck=ours,
-        frozen=replace(theirs, validation=_matched_validation(bottleneck, frozen)),
+        frozen=replace(theirs, validation=validation),
         matched=matched,
         rows=rows,
         first_divergence=first_divergence(rows),
         input_map=_input_map(ours.input, theirs.input) if matched else None,
         update=trace_update(bottleneck, frozen, rows_a, rows_b, regions) if matched else None,
+        validation_matched=validation_matched,
+        overlaps=trace_overlaps(bottleneck, frozen),
     )
 
 
@@ -186,16 +196,26 @@ def _input_map(a: InputTrace | None, b: InputTrace | None) -> AffineMap | None:
     return None if a is None or b is None else fit_affine(a.tensor, b.tensor)
 
 
-def _matched_validation(bottleneck: Observed, frozen: Observed) -> OrderTrace | None:
-    """The frozen arm's validation order, in the bottleneck arm's sample numbers where the samples can be told."""
+def _matched_validation(bottleneck: Observed, frozen: Observed, *, matched: bool) -> tuple[OrderTrace | None, bool]:
+    """The frozen arm's validation order, in the bottleneck arm's sample numbers where the samples can be told.
+
+    Where the training samples could be told by their images, validation images of which none is the same are others.
+    """
     if bottleneck.arm.validation is None or frozen.arm.validation is None:
-        return frozen.validation.order if frozen.validation else None
+        return frozen.validation.order if frozen.validation else None, False
     assert bottleneck.validation is not None
     assert frozen.validation is not None
     numbers = match(bottleneck.arm.validation, bottleneck.validation, frozen.arm.validation, frozen.validation)
+    if (
+        numbers is None
+        and matched
+        and bottleneck.validation.images is not None
+        and frozen.validation.images is not None
+    ):
+        numbers = np.full(len(frozen.validation.x), -1, np.int64)
     if numbers is None:
-        return frozen.validation.order
-    return renumbered(frozen.validation, numbers, len(bottleneck.validation.x))
+        return frozen.validation.order, False
+    return renumbered(frozen.validation, numbers, len(bottleneck.validation.x)), True
 
 
 def _class_names(arm: Arm, order: OrderTrace) -> tuple[str, ...]:

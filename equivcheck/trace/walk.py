@@ -1,4 +1,4 @@
-"""Two epochs of each real iterator: order, labels and the identity of every sample."""
+"""Two epochs of each real iterator, training and validation: order, labels and the identity of every sample."""
 
 from __future__ import annotations
 
@@ -50,19 +50,23 @@ class Walk:
         return None if -1 in wanted else self.y[wanted]
 
 
-def walk(arm: Arm, split: Split, *, validation: bool = False) -> Walk:
-    """Lets ``fit`` pull the split and writes down what came.
+def walk(arm: Arm) -> tuple[Walk, Walk | None]:
+    """Lets ``fit`` pull both splits and writes down what came: training, and validation where there is any.
 
     Raises:
         UserCodeError: A generator or data set of the user's raised, or gave nothing.
     """
-    what = f"the {'validation' if validation else 'training'} data of the {arm.name} arm"
-    with user_code(arm.made_by, f"reading {what}"):
-        passes = record(split.feed, arm.fit, seed=arm.seed, validation=validation)
+    recorded = record(arm)
+    train = _walked(arm, arm.train, recorded.train, "training")
+    return train, None if arm.validation is None else _walked(arm, arm.validation, recorded.validation, "validation")
+
+
+def _walked(arm: Arm, split: Split, passes: Sequence[Sequence[Batch]], which: str) -> Walk:
     if not passes or not all(passes):
-        message = f"{what} gave no batch" + (f" in epoch {len(passes)}" if len(passes) > 1 else "")
+        message = f"the {which} data of the {arm.name} arm gave no batch"
+        message += f" in epoch {[*map(bool, passes), False].index(False) + 1}" if passes and passes[0] else ""
         raise UserCodeError(f"{arm.made_by}: {message}") if arm.made_by is not None else InconclusiveError(message)
-    known = np.asarray(split.feed.x) if split.feed.arrays else None
+    known = split.feed.rows
     numbers = number_samples(known, passes)
     x = known if known is not None else _rows(passes, numbers)
     images = split.images if split.images is not None else x if arm.extractor is None and x.ndim == 4 else None  # noqa: PLR2004

@@ -13,7 +13,7 @@ from equivcheck.spec import load
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-TWO_CLASSES = {"data.train": {"npz": "two.npz"}, "data.validation": {"npz": "two.npz"}}
+TWO_CLASSES = {"data.train": {"npz": "two.npz"}, "data.validation": {"npz": "two_others.npz"}}
 ONE_HOT = {"labels": "one_hot", "training.loss": "categorical_crossentropy"}
 SOFTMAX = {"dense": {"units": 3, "activation": "softmax"}}
 
@@ -36,6 +36,16 @@ KINDS = {
     "one sample a batch": {"training.batch_size": 1},
     "a tail of a batch dropped by both": {"training.batch_size": 8, "training.drop_remainder": True},
     "sorted by class in both": {"data.train": {"npz": "sorted.npz"}, "training.shuffle": False},
+    "shuffled by tf.data": {"training.shuffle": {"buffer": 20}},
+    "shuffled once by tf.data": {"training.shuffle": {"buffer": 20, "cached": True}},
+    "steps that cut an epoch": {"training.steps_per_epoch": 2, "training.validation_steps": 2},
+    "a generator of Keras 1": {
+        "keras_semantics": "1.2",
+        "backbone": {"file": "backbone.keras", "cut": "conv"},
+        "head": [{"global_max_pooling2d": {}}, SOFTMAX],
+        "training.batch_size": 5,
+        "training.samples_per_epoch": 30,
+    },
 }
 MORE = {
     "one batch for all": {"training.batch_size": 64},
@@ -100,6 +110,8 @@ def document(tiny):
     with np.load(tiny.folder / "data.npz") as data:
         x, y = data["x"], data["y"]
     np.savez(tiny.folder / "two.npz", x=x, y=y % 2)
+    with np.load(tiny.folder / "validation.npz") as data:
+        np.savez(tiny.folder / "two_others.npz", x=data["x"], y=data["y"] % 2)
     order = np.argsort(y, kind="stable")
     np.savez(tiny.folder / "sorted.npz", x=x[order], y=y[order])
     return tiny.patched({"training.epochs": 1})
@@ -155,13 +167,14 @@ def application(tmp_path_factory):
         size, call = APPLICATIONS[name]
         images = random.integers(0, 256, (10, size, size, 3), np.uint8)
         np.savez(folder / f"{size}.npz", x=images, y=random.permutation(10) % 2)
+        np.savez(folder / f"{size}_others.npz", x=255 - images[:6], y=np.arange(6) % 2)
         path = folder / f"{name}.yaml"
         path.write_text(
             f"""\
 version: 1
 data:
   train: {{npz: {size}.npz}}
-  validation: {{npz: {size}.npz}}
+  validation: {{npz: {size}_others.npz}}
   image_size: [{size}, {size}]
 backbone: {{application: {name}, weights: none}}
 preprocessing: {{rescale: 0.00784313725490196, offset: -1.0}}

@@ -44,6 +44,7 @@ SMALL = (
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(size=(20, 8, 8, 3)).astype("float32")
 LABELS = RANDOM.permutation(20)[:, None] % 3
+UNSEEN = RANDOM.normal(size=(6, 8, 8, 3)).astype("float32")
 FIT = {"epochs": 2, "batch_size": 8}
 
 
@@ -67,7 +68,12 @@ def bottleneck(dropout=False):
     features = base.predict(IMAGES, batch_size=8, verbose=0)
     head = compiled(keras.Sequential([keras.Input((6,)), dense(3)], name="head"))
     return SimpleNamespace(
-        model=head, train=(features, LABELS), validation=(features, LABELS), fit=FIT, backbone=base, images=IMAGES
+        model=head,
+        train=(features, LABELS),
+        validation=(base.predict(UNSEEN, batch_size=8, verbose=0), LABELS[:6]),
+        fit=FIT,
+        backbone=base,
+        images=IMAGES,
     )
 
 
@@ -82,7 +88,7 @@ def features_only():
 
 
 def frozen(model, train=(IMAGES, LABELS), fit=FIT):
-    return SimpleNamespace(model=compiled(model), train=train, validation=(IMAGES, LABELS), fit=fit)
+    return SimpleNamespace(model=compiled(model), train=train, validation=(UNSEEN, LABELS[:6]), fit=fit)
 
 
 def nested():

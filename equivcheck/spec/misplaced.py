@@ -1,0 +1,38 @@
+"""Keys that mean something only in one arm, or only beside another key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from equivcheck.findings import ArmName
+
+#: How a generator counted in Keras 1, and how every later Keras counts.
+_IN_SAMPLES = ("samples_per_epoch", "validation_samples")
+_IN_STEPS = ("steps_per_epoch", "validation_steps")
+
+
+def misplaced(arm: ArmName, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What stands where it has no effect.
+
+    Args:
+        arm: The arm.
+        data: Its merged keys, of which any may still be wrong.
+
+    Yields:
+        Dotted key and what is wrong.
+    """
+    if arm == "frozen" and "features" in data:
+        yield "features", "goes under bottleneck; the frozen arm computes its features in every step"
+    training = data.get("training")
+    if not isinstance(training, Mapping):
+        return
+    semantics = data.get("keras_semantics")
+    first = isinstance(semantics, str) and semantics.partition(".")[0] == "1"
+    for name in _IN_STEPS if first else _IN_SAMPLES:
+        if name in training:
+            counted = "samples, in samples_per_epoch and validation_samples" if first else "batches"
+            advice = "" if first else ', in steps_per_epoch and validation_steps; or write keras_semantics: "1.2"'
+            yield f"training.{name}", f"is of another Keras; this one counts {counted}{advice}"
+    if "samples_per_epoch" in training and isinstance(training.get("shuffle"), Mapping):
+        yield "training.shuffle", "is of a tf.data.Dataset; samples_per_epoch is of a generator, which has no buffer"

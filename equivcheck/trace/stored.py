@@ -1,0 +1,37 @@
+"""Stored features against the backbone that should have given them: some rows are computed again."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from equivcheck.arms.arm import Arm
+from equivcheck.arms.user_code import user_code
+from equivcheck.diff.nearest import nearest_rows
+from equivcheck.evidence import StoredTrace
+from equivcheck.trace.observed import PROBES
+from equivcheck.trace.state import undisturbed
+from equivcheck.trace.walk import Walk
+
+
+def trace_stored(arm: Arm, walked: Walk | None) -> StoredTrace | None:
+    """Runs the arm's own backbone on the images of a few rows, spread over the split from the first to the last.
+
+    Args:
+        arm: The bottleneck arm.
+        walked: One of its splits.
+
+    Returns:
+        None where the backbone, the images or the stored rows are unknown, or features were made into something of
+        another size before they were stored.
+    """
+    if arm.extractor is None or walked is None or walked.images is None or walked.order.available is None:
+        return None
+    count = min(len(walked.images), len(walked.x))
+    rows = np.linspace(0, count - 1, min(PROBES, count)).astype(int)
+    images = walked.images[rows]
+    with user_code(arm.made_by, "predict of the backbone"), undisturbed(arm.extractor):
+        computed = arm.extractor.predict_step((keras.ops.convert_to_tensor(images),))
+    if not keras.ops.is_tensor(computed):
+        return None
+    return nearest_rows(keras.ops.convert_to_numpy(computed), rows, walked.x)
