@@ -14,13 +14,14 @@ from equivcheck.arms.user_code import user_code
 from equivcheck.check import Check
 from equivcheck.evidence import Evidence
 from equivcheck.examine import Examination, examine
-from equivcheck.findings import Finding, Patch
+from equivcheck.findings import ArmName, Finding, Patch
 from equivcheck.measured import Curve
 from equivcheck.repair import concrete
 from equivcheck.replay.training import train
-from equivcheck.spec import Experiment, resolve
+from equivcheck.spec import CodeArm, Experiment, resolve
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.pair import trace_pair
+from equivcheck.trace.repeat import repeat_of_arms, repeat_of_networks
 from equivcheck.trace.state import undisturbed
 
 Progress = Callable[[str, int, int], None]
@@ -91,8 +92,8 @@ class Laboratory:
         with _quiet():
             builder = replace(self.builder, experiment=experiment)
             same = before is not None and builder.gives_same("bottleneck", before.experiment)
-            bottleneck = before.bottleneck if before and same else observe(builder.build("bottleneck"))
-            frozen = observe(builder.build("frozen"))
+            bottleneck = before.bottleneck if before and same else _observed(builder, "bottleneck")
+            frozen = _observed(builder, "frozen")
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
         examination = examine(evidence, self.checks)
@@ -143,6 +144,19 @@ class Laboratory:
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             with undisturbed(arm.model):
                 return train(arm, lambda done, total: self.progress(stage, done, total)).curves
+
+
+def _observed(builder: Builder, name: ArmName) -> Observed:
+    """One arm, built and measured; what the user's own functions make of it is built twice."""
+    observed = observe(builder.build(name))
+    spec = getattr(builder.experiment, name)
+    if isinstance(spec, CodeArm):
+        # No more than the features once more, which one epoch of the frozen arm computes as well.
+        with undisturbed(*observed.arm.network):
+            return replace(observed, repeat=repeat_of_arms(observed, builder.build(name)))
+    if spec.backbone.callable is not None:
+        return replace(observed, repeat=repeat_of_networks(builder.network(name), builder.network(name)))
+    return observed
 
 
 @contextmanager

@@ -132,10 +132,15 @@ class Builder:
             made_by=spec.backbone.callable,
         )
 
+    def network(self, name: ArmName) -> keras.Model:
+        """The network that an arm's backbone is cut from; a user's function makes it afresh at each call."""
+        spec = getattr(self.experiment, name)
+        with self._at(name, f"backbone.{source_of(spec.backbone)}"):
+            return load_network(spec, self.stock, folder=self.folder)
+
     def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
+        network = self.network(name)
         source = f"backbone.{source_of(spec.backbone)}"
-        with self._at(name, source):
-            network = load_network(spec, self.stock, folder=self.folder)
         with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
             return up_to_cut(network, spec)
 

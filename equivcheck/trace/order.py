@@ -62,7 +62,9 @@ def fingerprints(rows: npt.NDArray[Any]) -> tuple[bytes, ...]:
     return tuple(hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest() for row in rows)
 
 
-def record(feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = False) -> tuple[tuple[Batch, ...], ...]:
+def record(
+    feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = False, passes: int = PASSES
+) -> tuple[tuple[Batch, ...], ...]:
     """Lets ``fit`` pull two epochs.
 
     Args:
@@ -70,6 +72,7 @@ def record(feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = 
         fit: The arm's arguments of ``fit``.
         seed: Set right before, as before the real training.
         validation: Pull as ``fit`` pulls validation data: one pass, never shuffled.
+        passes: Epochs to pull of training data.
 
     Returns:
         The batches of each pass.
@@ -82,10 +85,10 @@ def record(feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = 
         arguments = {"batch_size": fit.get("validation_batch_size") or fit.get("batch_size"), "shuffle": False}
         if fit.get("validation_steps"):
             arguments["steps_per_epoch"] = fit["validation_steps"]
-    passes: list[tuple[Batch, ...]] = []
+    pages: list[tuple[Batch, ...]] = []
 
     def turn_page(_epoch: int, _logs: Any) -> None:
-        passes.append(tuple(notebook.batches))
+        pages.append(tuple(notebook.batches))
         notebook.batches.clear()
 
     keras.utils.set_random_seed(seed)
@@ -96,12 +99,12 @@ def record(feed: Feed, fit: Mapping[str, Any], *, seed: int, validation: bool = 
             feed.x,
             feed.y,
             sample_weight=feed.sample_weight,
-            epochs=1 if validation else PASSES,
+            epochs=1 if validation else passes,
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=turn_page)],
             **arguments,
         )
-    return tuple(passes)
+    return tuple(pages)
 
 
 def number_samples(known: npt.NDArray[Any] | None, passes: Sequence[Sequence[Batch]]) -> list[npt.NDArray[np.int64]]:
