@@ -41,7 +41,7 @@ class LayerTrace:
         batch_gap: The same between a sample among these mates and among others, in fit mode.
         composite: It has sub-layers, which are listed themselves.
         dtype: NumPy type name of its output.
-        settings: Its configuration as text, without names, seeds, initialisers and penalties; empty where it tells none.
+        settings: Its configuration as text, without names, seeds, initialisers, penalties; empty where it tells none.
     """
 
     path: str
@@ -281,6 +281,7 @@ class CutTrace:
         shape_frozen: The same in the frozen arm.
         only_bottleneck: Backbone layers that only this arm has and that change what passes through them.
         only_frozen: The same of the frozen arm.
+        idle: Backbone layers that only one arm has and that change nothing: dropout, a Flatten.
         stored: NumPy type name of the stored features.
         feature_gap: Largest difference, on the probe samples, between the stored features and what that layer receives
             in the frozen arm, relative to the largest feature; None where they cannot be compared.
@@ -290,6 +291,7 @@ class CutTrace:
     shape_frozen: tuple[int, ...]
     only_bottleneck: tuple[str, ...]
     only_frozen: tuple[str, ...]
+    idle: tuple[str, ...] = ()
     stored: str = ""
     feature_gap: float | None = None
 

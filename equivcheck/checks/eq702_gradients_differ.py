@@ -57,8 +57,8 @@ same.compile(loss="mean_squared_error")
         "https://keras.io/api/layers/regularizers/",
         "https://keras.io/api/models/model_training_apis/",
     )
-    # Other labels lead to other gradients.
-    requires = ("EQ301", "EQ302", "EQ303")
+    # Other labels lead to other gradients, and so does another precision.
+    requires = ("EQ301", "EQ302", "EQ303", "EQ506", "EQ704")
     fault = Fault(
         {
             "frozen.head": [

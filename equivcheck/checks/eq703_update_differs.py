@@ -55,7 +55,7 @@ end_to_end.compile(optimizer=keras.optimizers.RMSprop(1e-3), loss="mean_squared_
         "Kingma and Ba 2015, Adam (the first step divides the gradient by its own size)",
     )
     # A norm that is clipped over the weights of an unfrozen backbone too shortens the head's update.
-    requires = ("EQ501",)
+    requires = ("EQ501", "EQ503", "EQ504")
     fault = Fault({"frozen.training.optimizer": {"learning_rate": 0.04}})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:

@@ -136,8 +136,9 @@ def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str,
     """Which part of the frozen network each of its layers is: what its partner in the bottleneck arm is.
 
     A layer without a partner belongs to the head behind the last layer that has one in the backbone, unless it lies in
-    one container with that layer, or in front of a frozen layer that has no partner either; where nothing of the backbone is known (the bottleneck arm came with features only),
-    from the head's first layer on. Random layers in front of the backbone are augmentation.
+    one container with that layer, or in front of a frozen layer that has no partner either; where nothing of the
+    backbone is known (the bottleneck arm came with features only), from the head's first layer on. Random layers in
+    front of the backbone are augmentation.
     """
     partners = {b: left.layers[a].region for a, b in pairs if a is not None and b is not None}
     last_backbone = max((b for b, region in partners.items() if region == "backbone"), default=-1)
@@ -157,7 +158,7 @@ def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str,
 
 
 def _behind_frozen(right: Passes, partners: Mapping[int, Region], start: int) -> int:
-    """Where the head begins: behind the last frozen layer that is neither a partner of the other head nor behind one."""
+    """Where the head begins: behind the last frozen layer that comes before all partners and all that trains."""
     for index in range(start, len(right.layers)):
         layer = right.layers[index]
         if index in partners or (layer.weights and layer.trainable):

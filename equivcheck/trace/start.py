@@ -60,9 +60,7 @@ def own_weights(layer: keras.Operation) -> list[keras.Variable]:
     """A layer's weights without those of its sub-layers, which are listed themselves."""
     if not isinstance(layer, keras.layers.Layer):
         return []
-    parts = {
-        id(weight) for part in layers_by_path(layer).values() if part is not layer for weight in weights_of(part)
-    }
+    parts = {id(weight) for part in layers_by_path(layer).values() if part is not layer for weight in weights_of(part)}
     return [weight for weight in weights_of(layer) if id(weight) not in parts and not is_seed(weight)]
 
 
@@ -97,12 +95,17 @@ def trace_cut(
     entrances = _entrance(left, ours), _entrance(right, theirs)
     if "backbone" not in ours or entrances[0] is None or entrances[1] is None:
         return None
+    alone = (
+        _alone(left, ours, [i for i, j in pairs if i is not None and j is None]),
+        _alone(right, theirs, [j for i, j in pairs if j is not None and i is None]),
+    )
     mine, other = (np.asarray(seen.inputs[0], np.float64) for seen in entrances if seen is not None)
     return CutTrace(
         shape_bottleneck=tuple(map(int, mine.shape[1:])),
         shape_frozen=tuple(map(int, other.shape[1:])),
-        only_bottleneck=_alone(left, ours, [i for i, j in pairs if i is not None and j is None]),
-        only_frozen=_alone(right, theirs, [j for i, j in pairs if j is not None and i is None]),
+        only_bottleneck=tuple(seen.path for seen in alone[0] if not _hands_on(seen)),
+        only_frozen=tuple(seen.path for seen in alone[1] if not _hands_on(seen)),
+        idle=tuple(seen.path for seen in (*alone[0], *alone[1]) if _hands_on(seen)),
         stored=stored,
         feature_gap=distance(mine, other).max_rel if values and mine.shape == other.shape else None,
     )
@@ -117,27 +120,24 @@ def _entrance(passes: Passes, regions: Sequence[Region]) -> Seen | None:
     return None
 
 
-def _alone(passes: Passes, regions: Sequence[Region], rows: Sequence[int]) -> tuple[str, ...]:
-    """Of these layers those of the backbone, behind its first kernel, that change what passes through them."""
+def _alone(passes: Passes, regions: Sequence[Region], rows: Sequence[int]) -> list[Seen]:
+    """Of these layers those of the backbone behind its first kernel, as inference mode calls them."""
     calm = {seen.path: seen for seen in passes.inference}
     first = next((row for row, layer in enumerate(passes.layers) if _has_kernel(layer)), 0)
-    return tuple(
-        passes.layers[row].path
-        for row in rows
-        if row > first
-        and regions[row] == "backbone"
-        and not passes.layers[row].composite
-        and not _hands_on(calm.get(passes.layers[row].path))
-    )
+    return [
+        calm[layer.path]
+        for row, layer in enumerate(passes.layers)
+        if row in rows and row > first and regions[row] == "backbone" and not layer.composite and layer.path in calm
+    ]
 
 
 def _has_kernel(layer: LayerTrace) -> bool:
     return any(len(shape) > 1 for shape in layer.weights)
 
 
-def _hands_on(seen: Seen | None) -> bool:
+def _hands_on(seen: Seen) -> bool:
     """Whether the output is the input, but for its shape: dropout in inference mode, a Flatten."""
-    if seen is None or len(seen.inputs) != 1 or len(seen.outputs) != 1:
+    if len(seen.inputs) != 1 or len(seen.outputs) != 1:
         return False
     received, gave = (np.asarray(each) for each in (seen.inputs[0], seen.outputs[0]))
     return received.size == gave.size and np.array_equal(received.ravel(), gave.ravel())
