@@ -105,7 +105,7 @@ def _replaced(evidence: Evidence) -> list[LayerRow]:
         a, b = ours.get(row.bottleneck or ""), theirs.get(row.frozen or "")
         if a is None or b is None or b.region != "backbone" or a.weights or a.kind == b.kind:
             continue
-        if row.role == "source" and differs(row.inference):
+        if row.role == "source" and differs(row.inference) and not b.stochastic:
             found.append(row)
     return found
 

@@ -72,7 +72,7 @@ base = keras.Sequential([keras.Input((8,)), keras.layers.BatchNormalization(epsi
                 )
             return
         row, ours, theirs = lasting[0]
-        gap = row.inference if differs(row.inference) else row.training
+        gap = row.training if differs(row.training) else row.inference
         assert gap is not None
         mode = "inference mode" if gap is row.inference else "fit"
         settings = {
@@ -110,8 +110,8 @@ def _unexplained(evidence: Evidence) -> Iterator[tuple[LayerRow, LayerTrace, Lay
             continue
         # Layers of another kind without weights are another pooling, say (EQ508).
         other_layer = a.weights != b.weights or (not b.weights and a.kind != b.kind)
-        # What a layer does in fit only, and not alike in each batch or each run, is dropout, noise or normalisation.
+        # A row's role is that of fit where fit differs, so it tells nothing of inference for dropout, noise or batch
+        # statistics, which have codes of their own.
         in_fit = b.stochastic or b.batch_gap > 0
-        explained = other_layer or a.dtype != b.dtype or b.path in weighted
-        if not explained and (differs(row.inference) or (differs(row.training) and not in_fit)):
+        if not (other_layer or in_fit or a.dtype != b.dtype or b.path in weighted):
             yield row, a, b
