@@ -43,9 +43,11 @@ def _repeat(first: Sequence[keras.Model], second: Sequence[keras.Model], *, othe
         [variable for variable in chain(*(model.variables for model in models)) if not is_seed(variable)]
         for models in (first, second)
     )
-    other = [a.path for a, b in zip(ours, theirs, strict=False) if not _equal(np.array(a), np.array(b))]
-    other += [variable.path for variable in ours[len(theirs) :]] + [variable.path for variable in theirs[len(ours) :]]
-    return RepeatTrace(len(ours), tuple(other), other_data)
+    if len(ours) != len(theirs):
+        # A subclassed model has no weights before its first batch, and the measured arm has seen one.
+        ours, theirs = [], []
+    other = tuple(a.path for a, b in zip(ours, theirs, strict=True) if not _equal(np.array(a), np.array(b)))
+    return RepeatTrace(len(ours), other, other_data)
 
 
 def _other_data(observed: Observed, again: Arm) -> bool:
