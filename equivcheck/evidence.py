@@ -42,6 +42,8 @@ class LayerTrace:
         mode_gap: Largest relative difference between fit mode and inference mode on one input; 0 where it has none.
         batch_gap: The same between a sample among these mates and among others, in fit mode.
         composite: It has sub-layers, which are listed themselves.
+        dtype: NumPy type name of its output.
+        settings: Its configuration as text, without names, seeds, initialisers, penalties; empty where it tells none.
     """
 
     path: str
@@ -57,6 +59,8 @@ class LayerTrace:
     mode_gap: float = 0.0
     batch_gap: float = 0.0
     composite: bool = False
+    dtype: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class VariableTrace:
         trainable: Declared trainable: it is among ``model.trainable_variables``.
         statistic: Not a weight that an optimizer would update, but a moving statistic.
         change: Largest absolute change; 0 where the step did not move it.
+        wanted: A step that is traced afresh computes a gradient for it that is not 0; False where that was not asked.
     """
 
     path: str
@@ -80,6 +85,7 @@ class VariableTrace:
     trainable: bool
     statistic: bool
     change: float
+    wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +237,21 @@ class SplitOverlap:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatTrace:
+    """The same arm, built a second time from the same seed.
+
+    Attributes:
+        variables: Weights and statistics that were compared.
+        other_variables: Full paths of those that have other values the second time.
+        other_data: Its training data, as arrays or as the first epoch of its iterator, are others or in another order.
+    """
+
+    variables: int
+    other_variables: tuple[str, ...]
+    other_data: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ArmEvidence:
     """What one arm did.
 
@@ -248,6 +269,9 @@ class ArmEvidence:
         training: How long and how fast it trains; None where there is no optimizer.
         stored: Stored training features against the images; None where there are none or the images are unknown.
         stored_validation: The same of the validation features.
+        stepped: A training step of ``fit`` ran; if not, nothing is known of what it would move.
+        fitted_before: The model came with a train function that had been traced before.
+        repeat: The arm built again; None where a spec alone makes it.
     """
 
     layers: tuple[LayerTrace, ...]
@@ -263,6 +287,9 @@ class ArmEvidence:
     training: TrainingTrace | None = None
     stored: StoredTrace | None = None
     stored_validation: StoredTrace | None = None
+    stepped: bool = True
+    fitted_before: bool = False
+    repeat: RepeatTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +401,68 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueGap:
+    """One weight or statistic that both arms have, before any training.
+
+    Attributes:
+        path_bottleneck: Full path in the bottleneck arm.
+        path_frozen: Full path in the frozen arm.
+        layer: Full path of its layer in the frozen arm.
+        region: Part of the network.
+        size: Scalars in it.
+        max_abs: Largest absolute difference, in the unit of the weight; rounding to the coarser of two types left out.
+        max_rel: ``max_abs`` as a multiple of the bottleneck arm's largest absolute value.
+    """
+
+    path_bottleneck: str
+    path_frozen: str
+    layer: str
+    region: Region
+    size: int
+    max_abs: float
+    max_rel: float
+
+
+@dataclass(frozen=True, slots=True)
+class CutTrace:
+    """Where backbone and head meet in either arm, in inference mode.
+
+    Attributes:
+        shape_bottleneck: What the first layer of the head that has weights receives for one sample.
+        shape_frozen: The same in the frozen arm.
+        only_bottleneck: Backbone layers that only this arm has and that change what passes through them.
+        only_frozen: The same of the frozen arm.
+        idle: Backbone layers that only one arm has and that change nothing: dropout, a Flatten.
+        stored: NumPy type name of the stored features.
+        feature_gap: Largest difference, on the probe samples, between the stored features and what that layer receives
+            in the frozen arm, relative to the largest feature; None where they cannot be compared.
+    """
+
+    shape_bottleneck: tuple[int, ...]
+    shape_frozen: tuple[int, ...]
+    only_bottleneck: tuple[str, ...]
+    only_frozen: tuple[str, ...]
+    idle: tuple[str, ...] = ()
+    stored: str = ""
+    feature_gap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTrace:
+    """Variables that the models of both arms hold as one and the same object.
+
+    Attributes:
+        variables: Their full paths in the frozen arm's model.
+        moved_by_bottleneck: Those that a training step of the bottleneck arm moved.
+        moved_by_frozen: Those that a training step of the frozen arm moved.
+    """
+
+    variables: tuple[str, ...]
+    moved_by_bottleneck: tuple[str, ...]
+    moved_by_frozen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What both arms did, on identical samples.
 
@@ -386,6 +475,9 @@ class Evidence:
         outcome: What training came to, by arm; empty where nothing was trained.
         validation_matched: Sample numbers of the validation iterators mean the same sample in both arms.
         overlaps: Training against validation samples, within an arm and across the arms, where they can be told.
+        values: Weights and statistics of the aligned layers.
+        cut: Where backbone and head meet; None where the bottleneck arm's backbone is not known.
+        shared: Variables that both arms hold; empty where there are none.
     """
 
     bottleneck: ArmEvidence
@@ -399,6 +491,9 @@ class Evidence:
     outcome: Mapping[ArmName, Outcome] = field(default_factory=dict)
     validation_matched: bool = False
     overlaps: tuple[SplitOverlap, ...] = ()
+    values: tuple[ValueGap, ...] = ()
+    cut: CutTrace | None = None
+    shared: SharedTrace = field(default_factory=lambda: SharedTrace((), (), ()))
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

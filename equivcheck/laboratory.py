@@ -22,10 +22,11 @@ from equivcheck.repair import concrete
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.training import train
-from equivcheck.spec import Experiment, resolve
+from equivcheck.spec import CodeArm, Experiment, resolve
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.outcome import measure_outcome
 from equivcheck.trace.pair import trace_pair
+from equivcheck.trace.repeat import repeat_of_arms, repeat_of_networks
 from equivcheck.trace.state import undisturbed
 
 Progress = Callable[[str, int, int], None]
@@ -113,8 +114,8 @@ class Laboratory:
         with _quiet():
             builder = replace(self.builder, experiment=experiment)
             same = before is not None and builder.gives_same("bottleneck", before.experiment)
-            bottleneck = before.bottleneck if before and same else observe(builder.build("bottleneck"))
-            frozen = observe(builder.build("frozen"))
+            bottleneck = before.bottleneck if before and same else _observed(builder, "bottleneck")
+            frozen = _observed(builder, "frozen")
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
         if experiment.observed is not None:
@@ -225,6 +226,19 @@ class Laboratory:
                 if observed is None or not any(check.subject == "training" for check in self.checks):
                     return curves, None
                 return curves, measure_outcome(arm.model, observed, curves)
+
+
+def _observed(builder: Builder, name: ArmName) -> Observed:
+    """One arm, built and measured; what the user's own functions make of it is built twice."""
+    observed = observe(builder.build(name))
+    spec = getattr(builder.experiment, name)
+    if isinstance(spec, CodeArm):
+        # No more than the features once more, which one epoch of the frozen arm computes as well.
+        with undisturbed(*observed.arm.network):
+            return replace(observed, repeat=repeat_of_arms(observed, builder.build(name)))
+    if spec.backbone.callable is not None:
+        return replace(observed, repeat=repeat_of_networks(builder.network(name), builder.network(name)))
+    return observed
 
 
 @contextmanager

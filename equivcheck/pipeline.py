@@ -22,6 +22,8 @@ from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
 from equivcheck.spec import Document, Experiment, Recording, check_paths, load, recording, resolve
 
+_NOT_REPRODUCIBLE = "EQ705"
+
 #: Is told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -120,7 +122,7 @@ def run_document(
         with clock.stage("replaying counterfactuals"):
             shares, trial = laboratory.attribute(probed, trial, seconds=budget)
     examination, evidence = probed.examination, probed.evidence
-    obstacle = _obstacle(examination.failed, trained)
+    obstacle = _obstacle(examination.failed, trained, trial.findings)
     verdict = _verdict(trial.findings, obstacle, trained)
     return Report(
         name=experiment.name,
@@ -188,8 +190,10 @@ def _left_out(checks: Sequence[Check]) -> list[Skipped]:
     return [Skipped(check.code, "not selected") for check in all_checks() if check.code not in ran]
 
 
-def _obstacle(failed: Sequence[str], curves: Sequence[Curve]) -> str | None:
-    """Why the arms cannot be called equivalent although nothing was found."""
+def _obstacle(failed: Sequence[str], curves: Sequence[Curve], findings: Sequence[Finding]) -> str | None:
+    """Why the arms cannot be called equivalent although nothing was found that makes them differ."""
+    if any(finding.code == _NOT_REPRODUCIBLE for finding in findings):
+        return "the user's code gives another arm on each run"
     if failed:
         return f"the checks {', '.join(failed)} failed themselves"
     if not all(math.isfinite(value) for curve in curves for value in curve.values):
@@ -198,8 +202,11 @@ def _obstacle(failed: Sequence[str], curves: Sequence[Curve]) -> str | None:
 
 
 def _verdict(findings: Sequence[Finding], obstacle: str | None, curves: Sequence[Curve]) -> Verdict:
-    """Divergent on any error, or on curves that differ although no check says why."""
-    if any(finding.severity == "error" for finding in findings):
+    """Divergent on any error, or on curves that differ although no check says why.
+
+    An arm that does not agree with itself is no difference between two arms.
+    """
+    if any(finding.severity == "error" and finding.code != _NOT_REPRODUCIBLE for finding in findings):
         return "divergent"
     if obstacle is not None:
         return "inconclusive"

@@ -12,7 +12,7 @@ import keras
 from equivcheck.arms.inception_v4 import inception_v4
 from equivcheck.arms.legacy import own_copy
 from equivcheck.arms.said import reason_of, refused
-from equivcheck.arms.user_code import call_user_function
+from equivcheck.arms.user_code import call_user_function, load_user_function
 from equivcheck.errors import InputError
 from equivcheck.spec.model import ArmSpec, Backbone
 
@@ -57,6 +57,7 @@ def load_network(spec: ArmSpec, stock: Stock, *, folder: Path) -> keras.Model:
     if made_by is None:
         network = stock.network(spec)
     else:
+        load_user_function(made_by, folder=folder)  # a module draws too when it is imported, and that happens once
         keras.utils.set_random_seed(spec.training.seed)
         network = call_user_function(made_by, folder=folder)
         if not isinstance(network, keras.Model):
@@ -86,14 +87,14 @@ def up_to_cut(network: keras.Model, spec: ArmSpec) -> keras.Model:
     """
     semantics = spec.keras_semantics
     cut = _cut(network, spec.backbone.cut)
-    if spec.backbone.callable is not None and semantics is None:
+    if spec.backbone.callable is not None and semantics is None and spec.precision == "float32":
         # Not every model of a user's can be copied, and each call gives a new one anyway.
         return cut
     if spec.backbone.callable is None:
         # Copied random layers draw their seeds anew: the same for every copy, and others than the head's layers.
         keras.utils.set_random_seed(spec.training.seed + 1)
     with refused("the backbone cannot be copied"):
-        return own_copy(cut, semantics)
+        return own_copy(cut, semantics, spec.precision)
 
 
 def _from_file(path: Path) -> keras.Model:

@@ -77,7 +77,8 @@ class Builder:
         if key not in self.loaded:
             self.loaded[key] = self._samples(name, spec)
         train, validation = self.loaded[key]
-        return self._from_spec(name, spec, train, validation)
+        with _computing_in(spec.precision):
+            return self._from_spec(name, spec, train, validation)
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""
@@ -138,10 +139,15 @@ class Builder:
             made_by=spec.backbone.callable,
         )
 
+    def network(self, name: ArmName) -> keras.Model:
+        """The network that an arm's backbone is cut from; a user's function makes it afresh at each call."""
+        spec = getattr(self.experiment, name)
+        with self._at(name, f"backbone.{source_of(spec.backbone)}"):
+            return load_network(spec, self.stock, folder=self.folder)
+
     def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
+        network = self.network(name)
         source = f"backbone.{source_of(spec.backbone)}"
-        with self._at(name, source):
-            network = load_network(spec, self.stock, folder=self.folder)
         with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
             return up_to_cut(network, spec)
 
@@ -161,7 +167,9 @@ class Builder:
 
         def compute() -> npt.NDArray[Any]:
             with user_code(spec.backbone.callable, "predict of the backbone"):
-                return np.asarray(extractor.predict(images, batch_size=batch_size, verbose=0))
+                features = np.asarray(extractor.predict(images, batch_size=batch_size, verbose=0))
+            # NumPy's own formats have no bfloat16; float32 holds each of its values.
+            return features if features.dtype.kind == "f" else features.astype(np.float32)
 
         folder = None if spec.backbone.callable is not None else self.cache
         return cached_features(
@@ -194,6 +202,17 @@ class Builder:
             lines = self.experiment.document.text.splitlines()
             source = lines[location.line - 1] if location.line is not None and location.line <= len(lines) else None
             raise SpecError([Problem(key=key, message=str(error), location=location, source=source)]) from error
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Layers that are made inside get this policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _whole_batches(images: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Feed, Split
-from equivcheck.arms.user_code import call_user_function
+from equivcheck.arms.user_code import call_user_function, load_user_function
 from equivcheck.errors import InputError
 from equivcheck.findings import ArmName
 
@@ -34,6 +34,8 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
         InputError: What it returned does not follow the protocol.
         UserCodeError: It raised.
     """
+    # A module draws too when it is imported, and that happens once.
+    load_user_function(function, folder=folder)
     keras.utils.set_random_seed(SEED)
     returned = call_user_function(function, folder=folder)
     model = getattr(returned, "model", None)

@@ -92,12 +92,13 @@ def _numbers(version: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in (version or "3").split("."))
 
 
-def own_copy(network: keras.Model, version: str | None) -> keras.Model:
+def own_copy(network: keras.Model, version: str | None, precision: str = "float32") -> keras.Model:
     """A copy that shares nothing, as the given Keras would have run it.
 
     Args:
         network: A Functional or Sequential model.
         version: Such as ``"2.1"``; None for today's Keras.
+        precision: Policy of all its layers; float32 leaves each layer its own.
 
     Returns:
         A clone with the same names and weights; for an old version its BatchNormalization layers are replaced.
@@ -109,11 +110,12 @@ def own_copy(network: keras.Model, version: str | None) -> keras.Model:
     old = numbers < _MODERN_SINCE
 
     def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+        policy = {} if precision == "float32" else {"dtype": precision}
         if old and isinstance(layer, keras.layers.BatchNormalization):
             return LegacyBatchNormalization.from_config(
-                {**layer.get_config(), "updates_when_frozen": numbers < _UPDATES_KEPT_SINCE}
+                {**layer.get_config(), **policy, "updates_when_frozen": numbers < _UPDATES_KEPT_SINCE}
             )
-        return layer.__class__.from_config(layer.get_config())
+        return layer.__class__.from_config({**layer.get_config(), **policy})
 
     clone = keras.models.clone_model(network, clone_function=replaced, recursive=True)
     clone.set_weights(network.get_weights())

@@ -71,7 +71,11 @@ model = keras.Sequential([keras.Input((8,)), InferenceMode(base), keras.layers.D
         dropping = [
             layer
             for layer in evidence.frozen.layers
-            if layer.region == "backbone" and layer.stochastic and layer.dropped > 0 and not layer.composite
+            if layer.region == "backbone"
+            and layer.stochastic
+            and layer.dropped > 0
+            and not layer.composite
+            and not layer.kind.startswith("Random")  # a turned image has black corners: EQ404
         ]
         if not dropping:
             return

@@ -62,11 +62,13 @@ base.trainable = False
         "https://keras.io/api/layers/normalization_layers/batch_normalization/",
     )
     # A backbone that was never frozen trains on batch statistics by design.
-    requires = ("EQ501", "EQ406")
+    requires = ("EQ501", "EQ503", "EQ406")
     fault = Fault({"frozen.keras_semantics": "2.2"})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
         """One finding for all such layers of the backbone."""
+        if any(v.wanted for v in evidence.frozen.variables):
+            return  # unfrozen too late (EQ503): the step that fit runs still knows the old flags
         backbone = [layer for layer in evidence.frozen.layers if layer.region == "backbone" and not layer.composite]
         live = [layer for layer in backbone if layer.batch_gap > 0 and layer.mode_gap > 0]
         if not live:

@@ -47,7 +47,7 @@ base.trainable = False
         "https://github.com/keras-team/keras/issues/7085",
         "https://keras.io/guides/transfer_learning/",
     )
-    requires = ("EQ501",)
+    requires = ("EQ501", "EQ503")
     # Before Keras 2.1.3 one and the same behaviour normalised by the batch and moved the statistics.
     fault = Fault({"frozen.keras_semantics": "1.2"}, also=("EQ402",))
 

@@ -51,6 +51,8 @@ model = keras.Model(inputs, keras.layers.Dense(2)(base(inputs)))
         "https://github.com/keras-team/keras/issues/4674",
         "https://keras.io/guides/transfer_learning/",
     )
+    # There `trainable` is right, and the step only does not know.
+    requires = ("EQ503",)
     fault = Fault(
         {"frozen.backbone.freeze": {"layers": ":-2"}},
         start={

@@ -32,15 +32,16 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
     mistaken_for = "Non-trainable statistics and seed states, which `count_params` counts and this does not."
     advice = "Give both arms the same head, and freeze everything below it."
     references = ("https://keras.io/api/layers/base_layer/#trainable-property",)
-    # A backbone that trains makes the count differ too.
-    requires = ("EQ501",)
+    # A backbone that trains, another head, or a head that does not train at all makes the count differ too.
+    requires = ("EQ501", "EQ503", "EQ504", "EQ506", "EQ508")
     fault = Fault(
-        {
-            "frozen.head": [
+        {"frozen.backbone.freeze": {"layers": ":-1"}},
+        start={
+            "head": [
                 {"dense": {"units": 8, "activation": "relu"}},
                 {"dense": {"units": 5, "activation": "softmax"}},
             ]
-        }
+        },
     )
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -48,8 +49,16 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
         ours, theirs = evidence.bottleneck.parameters, evidence.frozen.parameters
         if ours.trainable == theirs.trainable:
             return
+        late = [v for v in evidence.frozen.variables if v.trainable and v.wanted]
+        if late and ours.moved == theirs.moved:
+            yield self.cleared(
+                f"{len(late)} more variables are trainable in the frozen arm, but fit does not know (EQ503) and moves "
+                "as many scalars as in the bottleneck arm",
+                moved_scalars=theirs.moved,
+            )
+            return
         backbone = sum(v.size for v in evidence.frozen.variables if v.region == "backbone" and v.trainable)
-        patch: Patch = {"frozen.backbone.freeze": True} if backbone else {"frozen.head": SameAs("bottleneck")}
+        patch: Patch = {"frozen.backbone.freeze": True, "frozen.head": SameAs("bottleneck")}
         where = f"{backbone:,} of them in the backbone" if backbone else "all of them behind the cut"
         yield self.finding(
             "both",
@@ -63,5 +72,5 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
             },
             expected="both arms train the same number of scalars",
             patch=patch,
-            key="backbone.freeze" if backbone else "head",
+            key="backbone.freeze",
         )

@@ -57,8 +57,8 @@ same.compile(loss="mean_squared_error")
         "https://keras.io/api/layers/regularizers/",
         "https://keras.io/api/models/model_training_apis/",
     )
-    # Other labels, losses and weights of samples lead to other gradients.
-    requires = ("EQ301", "EQ302", "EQ303", "EQ304", "EQ307", "EQ603")
+    # Other labels, losses and weights of samples lead to other gradients, and so do another head and precision.
+    requires = ("EQ301", "EQ302", "EQ303", "EQ304", "EQ307", "EQ506", "EQ603", "EQ704")
     fault = Fault(
         {
             "frozen.head": [

@@ -59,7 +59,7 @@ end_to_end.compile(optimizer="rmsprop", loss="mean_squared_error")
     )
     # A norm that is clipped over the weights of an unfrozen backbone too shortens the head's update; the others name
     # what makes the updates differ. What is left: constraints of the weights, and optimizers that Keras does not know.
-    requires = ("EQ501", "EQ601", "EQ602", "EQ606", "EQ608")
+    requires = ("EQ501", "EQ503", "EQ504", "EQ601", "EQ602", "EQ606", "EQ608")
     fault = Fault(
         {
             "frozen.head": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Protocol
@@ -49,7 +49,9 @@ def align(first: Sequence[Alignable], second: Sequence[Alignable]) -> list[Pair]
     paired: dict[int, int] = {}
     for key in (_path, _name):
         _pair_by(key, first, second, paired)
-    _pair_by_topology(first, second, paired)
+    _pair_by_topology(_signature, first, second, paired)
+    # A class of the user's own in one model (another BatchNormalization, say) is known by its weights.
+    _pair_by_topology(_anatomy, first, second, paired)
     return _in_order(len(first), len(second), paired)
 
 
@@ -91,11 +93,17 @@ def _is_automatic(layer: Alignable) -> bool:
     return name.replace("_", "") == layer.kind.lower()
 
 
-def _pair_by_topology(a: Sequence[Alignable], b: Sequence[Alignable], paired: dict[int, int]) -> None:
-    """Between layers that are paired, pairs the longest common runs of what is left, by kind and shapes."""
+def _pair_by_topology(
+    key: Callable[[Alignable], Hashable], a: Sequence[Alignable], b: Sequence[Alignable], paired: dict[int, int]
+) -> None:
+    """Between layers that are paired, pairs the longest common runs of what is left; a layer without a key never."""
     for left, right in _between(len(a), len(b), paired):
+        # None equals None, so what has no key gets one of its own.
         matcher = SequenceMatcher(
-            None, [_signature(a[row]) for row in left], [_signature(b[row]) for row in right], autojunk=False
+            None,
+            [key(a[row]) or ("first", row) for row in left],
+            [key(b[row]) or ("second", row) for row in right],
+            autojunk=False,
         )
         for block in matcher.get_matching_blocks():
             for step in range(block.size):
@@ -120,6 +128,10 @@ def _between(size_a: int, size_b: int, paired: dict[int, int]) -> Iterator[tuple
 
 def _signature(layer: Alignable) -> tuple[object, ...]:
     return layer.kind, layer.shape[1:], layer.weights
+
+
+def _anatomy(layer: Alignable) -> tuple[object, ...] | None:
+    return (layer.shape[1:], layer.weights) if layer.weights else None
 
 
 def _in_order(size_a: int, size_b: int, paired: dict[int, int]) -> list[Pair]:

@@ -297,6 +297,7 @@ class Training(Model):
 Labels = Literal["sparse", "one_hot", "binary"]
 #: How frozen layers behaved; ``"3"`` is today's Keras.
 KerasSemantics = Annotated[str, Field(pattern=r"^\d+(\.\d+){0,2}$", examples=["2.1"])]
+Precision = Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
 HeadLayer = Annotated[LayerCall, BeforeValidator(partial(parse_layer, names=keras_names.HEAD))]
 AugmentationLayer = Annotated[LayerCall, BeforeValidator(partial(parse_layer, names=keras_names.AUGMENTATION))]
 
@@ -325,6 +326,9 @@ class ArmSpec(Model):
     )
     features: Features | None = Field(
         None, description="bottleneck only: features that are on disk already; default: the backbone computes them."
+    )
+    precision: Precision = Field(
+        "float32", description="Number type of weights and activations; mixed: the activations' is half as wide."
     )
 
 

@@ -10,6 +10,8 @@ import keras
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.user_code import user_code
 from equivcheck.errors import InconclusiveError, UserCodeError
+from equivcheck.evidence import RepeatTrace
+from equivcheck.trace.backward import backward
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.step import Step, flags_of, take_step
@@ -30,6 +32,10 @@ class Observed:
         validation: Two evaluations of its validation iterator, as ``fit`` runs them behind the epochs; or None.
         evaluate: The ``training`` value that each layer receives from ``evaluate``.
         step: One training step.
+        fitted_before: The model came with a train function that had been traced before.
+        wanted: By ``id``, the variables that a step which is traced afresh gives a gradient that is not 0; empty where
+            it would not move others than the step did.
+        repeat: The arm built a second time; None where that was not asked.
     """
 
     arm: Arm
@@ -37,6 +43,9 @@ class Observed:
     validation: Walk | None
     evaluate: Mapping[str, bool | None]
     step: Step
+    fitted_before: bool = False
+    wanted: frozenset[int] = frozenset()
+    repeat: RepeatTrace | None = None
 
 
 def observe(arm: Arm) -> Observed:
@@ -50,13 +59,34 @@ def observe(arm: Arm) -> Observed:
     # Before the step: this builds loss and metrics on a few samples, which fit would else do by tracing the model once
     # more.
     evaluate = _evaluate_flags(arm, train)
+    fitted_before = getattr(arm.model, "train_function", None) is not None
     with user_code(arm.made_by, f"fit of the {arm.name} arm"):  # what is no Exception leaves the step: sys.exit
         step = take_step(arm)
     if step.failure is not None and not _refused(arm, train):
         if arm.made_by is not None:
             raise UserCodeError(f"{arm.made_by}: fit of the {arm.name} arm raised {step.failure}")
         raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
-    return Observed(arm, train, validation, evaluate, step)
+    wanted = _wanted(arm, train, step) if fitted_before else frozenset()
+    return Observed(arm, train, validation, evaluate, step, fitted_before, wanted)
+
+
+def _wanted(arm: Arm, train: Walk, step: Step) -> frozenset[int]:
+    """What a step would move whose train function knew today's ``trainable`` flags.
+
+    The step of ``fit`` keeps those that it was first traced with, so another step is taken outside of it.
+    """
+    stuck = {id(variable) for variable in arm.model.trainable_variables if not step.change.get(id(variable))}
+    if not stuck or step.failure is not None:
+        return frozenset()
+    data = tuple(map(keras.ops.convert_to_tensor, (train.x[train.labelled[:PROBES]], train.y[:PROBES])))
+    try:
+        with undisturbed(arm.model):
+            fresh = backward(arm.model, data).gradients
+    except Exception:  # noqa: BLE001  (a train_step of the user's own may not come apart)
+        return frozenset()
+    return frozenset(
+        key for key, found in fresh.items() if found is not None and keras.ops.convert_to_numpy(found).any()
+    )
 
 
 def _refused(arm: Arm, train: Walk) -> bool:

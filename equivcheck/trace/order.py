@@ -102,11 +102,15 @@ def fingerprints(rows: Iterable[npt.NDArray[Any]]) -> tuple[bytes, ...]:
     return tuple(hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest() for row in rows)
 
 
-def record(arm: Arm) -> Recorded:
+def record(arm: Arm, *, passes: int = PASSES) -> Recorded:
     """Lets ``fit`` pull two epochs of an arm's data, with an evaluation behind each, as the real training would.
 
     Both splits are pulled by one ``fit``, because they may share an iterator, and Keras keeps the validation iterator
     from one epoch to the next.
+
+    Args:
+        arm: The arm.
+        passes: Epochs to pull.
 
     Raises:
         UserCodeError: A generator or data set of the user's raised.
@@ -114,10 +118,10 @@ def record(arm: Arm) -> Recorded:
     notebook = _Notebook(arm)
     # No loss: nothing is computed. Eager: the batches arrive as values.
     notebook.compile(optimizer=None, run_eagerly=True)
-    passes: tuple[list[tuple[Batch, ...]], ...] = ([], [])
+    pages: tuple[list[tuple[Batch, ...]], ...] = ([], [])
 
     def turn_page(_epoch: int, _logs: Any) -> None:
-        for found, page in zip(passes, notebook.pages, strict=True):
+        for found, page in zip(pages, notebook.pages, strict=True):
             found.append(tuple(page))
             page.clear()
         notebook.reading = "training"
@@ -133,7 +137,7 @@ def record(arm: Arm) -> Recorded:
                 feed.y,
                 sample_weight=feed.sample_weight,
                 validation_data=None if validation is None else validation.feed.as_tuple(),
-                epochs=PASSES,
+                epochs=passes,
                 verbose=0,
                 callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=turn_page)],
                 **{name: value for name, value in arm.fit.items() if name in _ORDERING},
@@ -141,7 +145,7 @@ def record(arm: Arm) -> Recorded:
     except (Exception, SystemExit):
         with user_code(arm.made_by, f"reading the {notebook.reading} data of the {arm.name} arm"):
             raise
-    train, evaluations = map(tuple, passes)
+    train, evaluations = map(tuple, pages)
     return Recorded(train, evaluations if validation is not None else ())
 
 

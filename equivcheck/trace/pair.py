@@ -24,6 +24,7 @@ from equivcheck.trace.observed import PROBES, Observed
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
 from equivcheck.trace.splits import trace_overlaps
+from equivcheck.trace.start import trace_cut, trace_shared, trace_values
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.stored import trace_stored
 from equivcheck.trace.training import trace_training
@@ -57,6 +58,7 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         pairs = align(left.layers, right.layers)
         rows = compare(left, right, moved, values=matched, again=lambda: again_after_rounding(bottleneck, *fed))
     regions = _regions(left, right, pairs)
+    values = trace_values(left, right, pairs, regions)
     right = replace(right, layers=tuple(replace(layer, region=regions[layer.path]) for layer in right.layers))
     predictions = left.inference[-1].outputs[0] if matched else None
     # Schedules are compared over equally long epochs: that batches differ in number is another difference.
@@ -81,6 +83,9 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         update=trace_update(bottleneck, frozen, rows_a, rows_b, regions) if matched else None,
         validation_matched=validation_matched,
         overlaps=trace_overlaps(bottleneck, frozen),
+        values=values,
+        cut=trace_cut(left, right, pairs, regions, str(bottleneck.train.x.dtype), values=matched),
+        shared=trace_shared(bottleneck.arm, bottleneck.step, frozen.arm, frozen.step),
     )
 
 
@@ -94,7 +99,7 @@ def _arm_evidence(
     prefix: str = "",
 ) -> ArmEvidence:
     arm = observed.arm
-    variables = trace_variables(arm.model, observed.step, regions, prefix)
+    variables = trace_variables(arm.model, observed.step, regions, prefix, wanted=observed.wanted)
     return ArmEvidence(
         layers=passes.layers,
         variables=variables,
@@ -118,6 +123,9 @@ def _arm_evidence(
         class_names=_class_names(arm, observed.train.order),
         optimizer=_optimizer(arm),
         training=trace_training(arm, steps),
+        stepped=observed.step.failure is None,
+        fitted_before=observed.fitted_before,
+        repeat=observed.repeat,
     )
 
 
@@ -149,14 +157,15 @@ def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str,
     """Which part of the frozen network each of its layers is: what its partner in the bottleneck arm is.
 
     A layer without a partner belongs to the head behind the last layer that has one in the backbone, unless it lies in
-    one container with that layer; where nothing of the backbone is known (the bottleneck arm came with features only),
-    from the head's first layer on. Random layers in front of the backbone are augmentation.
+    one container with that layer, or in front of a frozen layer that has no partner either; where nothing of the
+    backbone is known (the bottleneck arm came with features only), from the head's first layer on. Random layers in
+    front of the backbone are augmentation.
     """
     partners = {b: left.layers[a].region for a, b in pairs if a is not None and b is not None}
     last_backbone = max((b for b, region in partners.items() if region == "backbone"), default=-1)
     first_head = min((b for b, region in partners.items() if region == "head" and b > last_backbone), default=None)
     without_backbone = len(right.layers) if first_head is None else first_head
-    start = last_backbone + 1 if last_backbone >= 0 else without_backbone
+    start = _behind_frozen(right, partners, last_backbone + 1) if last_backbone >= 0 else without_backbone
     container, nested, _ = right.layers[last_backbone].path.partition("/") if last_backbone >= 0 else ("", "", "")
     regions: dict[str, Region] = {}
     first_kernel = next((i for i, layer in enumerate(right.layers) if any(len(w) > 1 for w in layer.weights)), 0)
@@ -167,6 +176,17 @@ def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str,
             own = "augmentation"
         regions[layer.path] = own
     return regions
+
+
+def _behind_frozen(right: Passes, partners: Mapping[int, Region], start: int) -> int:
+    """Where the head begins: behind the last frozen layer that comes before all partners and all that trains."""
+    for index in range(start, len(right.layers)):
+        layer = right.layers[index]
+        if index in partners or (layer.weights and layer.trainable):
+            break
+        if layer.weights and not layer.composite:
+            start = index + 1
+    return start
 
 
 def _input(arm: Arm, passes: Passes, raw: npt.NDArray[Any] | None) -> InputTrace | None:

@@ -16,6 +16,7 @@ from equivcheck.trace.floor import one_rounding
 from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.observed import Observed
 from equivcheck.trace.plan import fact_of
+from equivcheck.trace.settings import settings_of_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +134,6 @@ def _layer(seen: Seen, region: Region, flag: TrainingFlag) -> LayerTrace:
         mode_gap=behaviour.mode_gap,
         batch_gap=behaviour.batch_gap,
         composite=fact.composite,
+        dtype=str(seen.outputs[0].dtype) if seen.outputs else "",
+        settings=settings_of_layer(seen.layer),
     )

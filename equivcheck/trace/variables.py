@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import keras
 import numpy as np
@@ -16,7 +16,12 @@ from equivcheck.trace.step import Step
 
 
 def trace_variables(
-    model: keras.Model, step: Step, regions: Mapping[str, Region], prefix: str = ""
+    model: keras.Model,
+    step: Step,
+    regions: Mapping[str, Region],
+    prefix: str = "",
+    *,
+    wanted: Collection[int] = (),
 ) -> tuple[VariableTrace, ...]:
     """Every weight and statistic of a model across one step; seed states are left out.
 
@@ -25,6 +30,7 @@ def trace_variables(
         step: Its training step.
         regions: Part of the network by layer path (without ``prefix``); the head where it is not listed.
         prefix: Put before each path.
+        wanted: By ``id``, the variables that a step which is traced afresh would move.
     """
     owner = owners_of(model)
     trained = {id(variable) for variable in model.trainable_variables}
@@ -42,6 +48,7 @@ def trace_variables(
                 trainable=id(variable) in trained,
                 statistic=_is_statistic(variable, layer),
                 change=step.change.get(id(variable), 0.0),
+                wanted=id(variable) in wanted,
             )
         )
     return tuple(found)
