@@ -35,7 +35,7 @@ from equivcheck.arms.labels import encode
 from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
-from equivcheck.arms.user_code import user_code
+from equivcheck.arms.user_code import call_user_function, user_code
 from equivcheck.errors import InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
@@ -130,7 +130,14 @@ class Builder:
             extractor=backbone if name == "bottleneck" else None,
             as_trained=self._as_trained(spec),
             made_by=spec.backbone.callable,
+            prepare=partial(preprocess, preprocessing=spec.preprocessing, folder=self.folder),
+            own_prepare=self._own_prepare(spec),
         )
+
+    def _own_prepare(self, spec: ArmSpec) -> Callable[[npt.NDArray[Any]], Any] | None:
+        if spec.preprocessing is None or spec.preprocessing.callable is None:
+            return None
+        return partial(call_user_function, spec.preprocessing.callable, folder=self.folder)
 
     def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
         source = f"backbone.{source_of(spec.backbone)}"

@@ -91,7 +91,8 @@ def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
             "expected arrays, a tf.data.Dataset or a keras.utils.PyDataset"
         )
     if not isinstance(data, tuple):
-        return Split(Feed(data), None if images is None else np.asarray(images))
+        shown, lent = _own(None if images is None else np.asarray(images))
+        return Split(Feed(data), shown, lent=lent)
     if len(data) not in {2, 3}:
         raise InputError(f"{function}: data is a tuple of {len(data)}; expected (x, y) or (x, y, sample_weight)")
     x, y = _array(data[0], "x", function), _array(data[1], "y", function)
@@ -101,7 +102,18 @@ def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
     shown = x if not bottleneck else None if images is None else _array(images, "images", function)
     if shown is not None and len(shown) != len(x):
         raise InputError(f"{function}: {len(x)} samples but {len(shown)} images")
-    return Split(Feed(x, y, weight), shown)
+    feed = Feed(x, y, weight)
+    if not bottleneck:
+        return Split(feed, shown)
+    shown, lent = _own(shown)
+    return Split(feed, shown, lent=lent)
+
+
+def _own(images: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
+    """The images as they are now, and the user's array where other code can still change it in place."""
+    if images is None or images.dtype.kind != "f":
+        return images, None
+    return images.copy(), images
 
 
 def _array(value: Any, name: str, function: str) -> npt.NDArray[Any]:
