@@ -88,15 +88,25 @@ def gap_between(
     return None if a is None or b is None else image_gap(a.tensor, b.tensor)
 
 
-def preparation(a: InputTrace | None, b: InputTrace | None, gap: ImageGap | None) -> AffineMap | None:
-    """The map from the bottleneck arm's preprocessing to the frozen arm's, where both can be told from the pixels."""
+def preparation(
+    a: InputTrace | None, b: InputTrace | None, gap: ImageGap | None, *, redrawn: bool
+) -> AffineMap | None:
+    """The map from the bottleneck arm's preprocessing to the frozen arm's, where both can be told from the pixels.
+
+    Args:
+        a: What reaches the first kernel in the bottleneck arm.
+        b: The same in the frozen arm.
+        gap: How the arms' images differ: before preprocessing where raw pixels are known, else at the kernel.
+        redrawn: The images of an arm are not what its preprocessing makes of its raw pixels.
+    """
     if a is None or b is None or gap is None:
         return None
     maps = a.against_raw, b.against_raw
-    if maps[0] is not None and maps[1] is not None:
-        known = maps[0].explains and maps[1].explains
-        return maps[0].then(maps[1]) if known else fit_affine(a.tensor, b.tensor)
-    return gap.smooth
+    if maps[0] is None or maps[1] is None:
+        return gap.smooth
+    if gap.smooth is not None and gap.smooth.identity and not redrawn:
+        return fit_affine(a.tensor, b.tensor)
+    return maps[0].then(maps[1]) if maps[0].explains and maps[1].explains else None
 
 
 def again(observed: Observed, built: Arm) -> ImageGap | None:

@@ -73,7 +73,9 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         input_map=_input_map(ours.input, theirs.input) if matched else None,
         update=trace_update(bottleneck, frozen, rows_a, rows_b, regions) if matched else None,
         image_gap=gap,
-        preparation=preparation(ours.input, theirs.input, gap),
+        preparation=preparation(
+            ours.input, theirs.input, gap, redrawn=bool(ours.images.redrawn or theirs.images.redrawn)
+        ),
     )
 
 
