@@ -19,6 +19,7 @@ from equivcheck.measured import Curve
 from equivcheck.repair import concrete
 from equivcheck.replay.training import train
 from equivcheck.spec import Experiment, resolve
+from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.pair import trace_pair
 from equivcheck.trace.state import undisturbed
@@ -95,6 +96,11 @@ class Laboratory:
             frozen = observe(builder.build("frozen"))
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
+            if images_suspicious(evidence):
+                with kept_arrays(bottleneck.arm, frozen.arm):
+                    for observed in (bottleneck, frozen):
+                        built = builder.again(observed.arm.name)
+                        evidence = evidence if built is None else with_images_again(evidence, observed, built)
         examination = examine(evidence, self.checks)
         findings = tuple(_placed(finding, experiment) for finding in examination.findings)
         return Probed(experiment, bottleneck, frozen, evidence, replace(examination, findings=findings))

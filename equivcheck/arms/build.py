@@ -21,7 +21,7 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm, Feed, Split
 from equivcheck.arms.backbone import Stock, load_network, source_of, up_to_cut
 from equivcheck.arms.feature_cache import cached_features
-from equivcheck.arms.from_code import arm_from_code
+from equivcheck.arms.from_code import SEED, arm_from_code
 from equivcheck.arms.head import (
     AUGMENTATION_PREFIX,
     apply_layers,
@@ -36,7 +36,7 @@ from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
 from equivcheck.arms.user_code import call_user_function, user_code
-from equivcheck.errors import InputError, Problem, SpecError
+from equivcheck.errors import EquivcheckError, InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
@@ -75,6 +75,16 @@ class Builder:
             self.loaded[key] = self._samples(name, spec)
         train, validation = self.loaded[key]
         return self._from_spec(name, spec, train, validation)
+
+    def again(self, name: ArmName) -> Arm | None:
+        """An arm of the user's code once more, from another seed; None where a spec makes the arm, or it cannot be."""
+        spec = getattr(self.experiment, name)
+        if not isinstance(spec, CodeArm):
+            return None
+        try:
+            return arm_from_code(spec.callable, name, folder=self.folder, seed=SEED + 1)
+        except EquivcheckError:
+            return None
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""

@@ -22,19 +22,20 @@ SEED = 0
 _FORBIDDEN = frozenset({"x", "y", "validation_data", "verbose"})
 
 
-def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
+def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEED) -> Arm:
     """Calls the user's function and takes what it returns.
 
     Args:
         function: ``module:function``.
         name: Which arm it is.
         folder: Folder of the spec.
+        seed: Set before the function is called; what it draws from seeds of its own does not depend on it.
 
     Raises:
         InputError: What it returned does not follow the protocol.
         UserCodeError: It raised.
     """
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(seed)
     returned = call_user_function(function, folder=folder)
     model = getattr(returned, "model", None)
     if not isinstance(model, keras.Model):
@@ -85,7 +86,7 @@ def _check_arguments(model: keras.Model, fit: Mapping[str, Any], function: str) 
 
 
 def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
-    if isinstance(data, Iterator):
+    if isinstance(data, Iterator) and not isinstance(data, keras.utils.PyDataset):  # ImageDataGenerator.flow is both
         raise InputError(
             f"{function}: data is a {type(data).__name__}, which yields its batches only once; "
             "expected arrays, a tf.data.Dataset or a keras.utils.PyDataset"

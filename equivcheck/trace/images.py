@@ -109,21 +109,6 @@ def preparation(
     return maps[0].then(maps[1]) if maps[0].explains and maps[1].explains else None
 
 
-def again(observed: Observed, built: Arm) -> ImageGap | None:
-    """How the images that the user's function gives now follow from those that it gave first.
-
-    Args:
-        observed: The arm as it was measured.
-        built: The same arm, built again.
-    """
-    before = observed.train.images
-    after = built.train.images
-    if before is None or after is None or before.ndim != 4 or len(before) != len(after):  # noqa: PLR2004
-        return None
-    rows = np.linspace(0, len(before) - 1, min(8, len(before))).astype(int)
-    return image_gap(before[rows], after[rows])
-
-
 def _changing(walked: Walk, numbers: npt.NDArray[np.int64] | None) -> float:
     """Share of the samples that two epochs show with different pixels."""
     if len(walked.order.samples) < 2 or walked.x.ndim != 4:  # noqa: PLR2004
