@@ -91,7 +91,7 @@ def _difference(evidence: Evidence) -> AffineMap | None:
     roughly = gap.kind in {"resized", "swapped"} and not _raw_known(evidence)
     if _only_reordered(evidence):
         return None
-    if reorders(between, roughly=roughly):
+    if reorders(between, ours.tensor, roughly=roughly):
         between = in_order(between)
     return None if unchanged(between, ours.tensor, roughly=roughly) else between
 

@@ -94,8 +94,8 @@ def _arms_differ(evidence: Evidence, ours: InputTrace | None, theirs: InputTrace
     if between is None or gap is None or ours is None or theirs is None:
         return False
     if ours.against_raw is not None and theirs.against_raw is not None:
-        return same_but_order(ours.against_raw, theirs.against_raw) or reorders(between)
-    return reorders(between, roughly=gap.kind in {"resized", "swapped"})
+        return same_but_order(ours.against_raw, theirs.against_raw) or reorders(between, ours.tensor)
+    return reorders(between, ours.tensor, roughly=gap.kind in {"resized", "swapped"})
 
 
 def _unlike_pretraining(found: InputTrace | None) -> bool:

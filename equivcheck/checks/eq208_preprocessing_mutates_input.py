@@ -41,7 +41,9 @@ frozen_input = keras.applications.mobilenet_v2.preprocess_input(images.copy())
         "Integer images, of which preprocess_input makes a copy. Random augmentation, which also gives other pixels "
         "each time (EQ204). A function that changes its argument where nobody uses that again is a warning."
     )
-    advice = "Preprocess a copy: `preprocess_input(images.copy())`, and `images = images / 255` instead of `images /= 255`."
+    advice = (
+        "Preprocess a copy: `preprocess_input(images.copy())`, and `images = images / 255` instead of `images /= 255`."
+    )
     references = (
         "https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py",
         "https://keras.io/api/applications/mobilenet/#preprocess_input-function",
@@ -65,7 +67,9 @@ frozen_input = keras.applications.mobilenet_v2.preprocess_input(images.copy())
             if broken
             else f"The preprocessing function of the {' and the '.join(arms)} arm changes the array that it is given; "
             "whoever uses that array again gets images that are preprocessed already.",
-            measured={f"{name}_array_changed_by_building_the_other": arm.images.overwritten for name, arm in evidence.arms()}
+            measured={
+                f"{name}_array_changed_by_building_the_other": arm.images.overwritten for name, arm in evidence.arms()
+            }
             | {f"{name}_function_gives_other_pixels_again": _rewrites(arm) for name, arm in evidence.arms()}
             | {f"{name}_function_changes_its_argument": bool(arm.images.alters_input) for name, arm in evidence.arms()},
             expected="the raw images are the same before and after",

@@ -48,7 +48,7 @@ bottleneck_input = frozen_input = tf.image.resize(photo, (24, 32))
         {"frozen.data.image_size": [32, 24]},
         start={
             "data.image_size": [24, 32],
-            "backbone": {"callable": "pictures:any_size", "file": None, "cut": None},
+            "backbone": {"callable": "pictures:any_size"},
         },
     )
 

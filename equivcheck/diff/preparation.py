@@ -13,6 +13,9 @@ from equivcheck.evidence import InputTrace
 #: With detail averaged away two resizes still differ in contrast: nearest pixels against bilinear by up to 16 % of the
 #: range at the ends (the fixture's digits). Two preprocessing modes differ by 50 % and more.
 ROUGHLY = 0.25
+#: Channels are treated alike when what is done to them differs by less than this share of the range; the means of
+#: caffe's mode differ by 8 %.
+ALIKE = 0.01
 #: Every known mode leaves pixels in [0, 255] a range of 1 at least (1/255); rescaled twice they keep 255 / 255**2 to
 #: 4.4 / 127.5 = 0.035 (a network that divides by ImageNet's deviations, fed images in [-1, 1]).
 CONTRAST = 0.1
@@ -43,18 +46,22 @@ def in_order(between: AffineMap) -> AffineMap:
     return AffineMap(between.scale, between.offset, tuple(range(len(between.order))), between.residual)
 
 
-def reorders(between: AffineMap, *, roughly: bool = False) -> bool:
+def reorders(between: AffineMap, tensor: npt.NDArray[Any], *, roughly: bool = False) -> bool:
     """Whether a map exchanges channels and does the same to each of them.
 
     Another mode (caffe's order and means against 1/255, say) also exchanges channels, but shifts each by its own mean.
+
+    Args:
+        between: The map.
+        tensor: What it is applied to.
+        roughly: Compare no closer than two resizes of one picture agree.
     """
     if between.order == tuple(range(len(between.order))):
         return False
-    scale, offset = np.array(between.scale), np.array(between.offset)
-    limit = ROUGHLY if roughly else 0.01
-    at_255 = 255 * scale + offset  # grey levels or smaller: what counts is the spread over the channels
-    size = float(np.abs(255 * scale).max())
-    return bool(max(np.ptp(at_255), np.ptp(offset)) <= limit * size)
+    ends = np.array([float(tensor.min()), float(tensor.max())])
+    mapped = ends[:, None] * np.array(between.scale) + np.array(between.offset)
+    apart, size = float(np.ptp(mapped, axis=1).max()), float(np.abs(mapped[1] - mapped[0]).max())
+    return apart <= (ROUGHLY if roughly else ALIKE) * size
 
 
 def same_but_order(one: AffineMap, other: AffineMap) -> bool:
@@ -65,7 +72,9 @@ def same_but_order(one: AffineMap, other: AffineMap) -> bool:
     if one.order == other.order or len(one.order) != len(other.order):
         return False
     straight = tuple(range(len(one.order)))
-    before = AffineMap(one.scale, one.offset, straight, 0.0).same_as(AffineMap(other.scale, other.offset, straight, 0.0))
+    before = AffineMap(one.scale, one.offset, straight, 0.0).same_as(
+        AffineMap(other.scale, other.offset, straight, 0.0)
+    )
     return before or _by_source(one).same_as(_by_source(other))
 
 

@@ -134,10 +134,10 @@ def _pictures(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _views(pictures: npt.NDArray[np.float64]) -> Sequence[npt.NDArray[np.float64]]:
-    """The pictures mirrored and turned."""
+    """The pictures mirrored, turned, and with rows and columns exchanged."""
     place = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
     views = []
-    for picture in (pictures, pictures[:, :, ::-1], pictures[:, ::-1]):
+    for picture in (pictures, pictures[:, :, ::-1], pictures[:, ::-1], pictures.transpose(0, 2, 1)):
         for angle in _ANGLES:
             cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
             turned = np.array([cosine * place[0] - sine * place[1], sine * place[0] + cosine * place[1]])

@@ -39,7 +39,12 @@ def match_changed(
         The rows; as they were where few are missing or none can be told; None where an epoch shows other pictures
         than the one before and it cannot be told of which samples.
     """
-    if any((samples < 0).any() for samples in theirs.samples) or (rows >= 0).mean() >= 1 - OTHERS:
+    if any((samples < 0).any() for samples in theirs.samples) or (rows >= 0).all():
+        return rows
+    augments = len(np.unique(np.concatenate(theirs.samples))) > len(theirs.samples[0])
+    if augments:
+        return _epoch_by_epoch(reference, ours, other, theirs, rows)
+    if (rows >= 0).mean() >= 1 - OTHERS:
         return rows
     stored = np.arange(len(reference))
     missing = np.flatnonzero(rows < 0)
@@ -47,8 +52,7 @@ def match_changed(
         labels = _labels(theirs, len(other))
         if in_order(reference[missing], other[missing], labels[missing]):
             return stored
-    augments = len(np.unique(np.concatenate(theirs.samples))) > len(theirs.samples[0])
-    return _epoch_by_epoch(reference, ours, other, theirs, rows) if augments else rows
+    return rows
 
 
 def _epoch_by_epoch(
@@ -62,7 +66,7 @@ def _epoch_by_epoch(
     before: npt.NDArray[np.int64] | None = None
     for epoch, samples in enumerate(theirs.samples):
         missing = found[samples] < 0
-        if missing.mean() > OTHERS:
+        if missing.any():
             labels = theirs.labels[epoch]
             guesses = [ours.samples[min(epoch, len(ours.samples) - 1)], np.arange(len(reference)), before]
             fitting = (
@@ -70,14 +74,21 @@ def _epoch_by_epoch(
                 for guess in guesses
                 if guess is not None
                 and _agrees(guess, found[samples])
-                and in_order(reference[guess[missing]], other[samples[missing]], labels[missing])
+                # Few that are missing among many at their place need no proof, and cannot give one.
+                and (
+                    missing.mean() <= 0.5  # noqa: PLR2004
+                    or in_order(reference[guess[missing]], other[samples[missing]], labels[missing])
+                )
             )
             guess = next(fitting, None)
             if guess is None:
                 free = np.setdiff1d(np.arange(len(reference)), found[samples[~missing]])
                 told = assign(reference[free], other[samples[missing]], label_of[free], labels[missing])
-                if told is None:
+                if told is None and missing.mean() > OTHERS:
                     return None
+                if told is None:
+                    before = found[samples]
+                    continue
                 found[samples[missing]] = np.where(told >= 0, free[told], -1)
             else:
                 found[samples] = guess

@@ -88,9 +88,7 @@ def gap_between(
     return None if a is None or b is None else image_gap(a.tensor, b.tensor)
 
 
-def preparation(
-    a: InputTrace | None, b: InputTrace | None, gap: ImageGap | None, *, redrawn: bool
-) -> AffineMap | None:
+def preparation(a: InputTrace | None, b: InputTrace | None, gap: ImageGap | None, *, redrawn: bool) -> AffineMap | None:
     """The map from the bottleneck arm's preprocessing to the frozen arm's, where both can be told from the pixels.
 
     Args:
@@ -122,13 +120,13 @@ def _changing(walked: Walk, numbers: npt.NDArray[np.int64] | None) -> float:
     if not pairs:
         return 0.0
     spread = float(np.ptp(walked.x)) or 1.0
-    differing = [a != b and np.abs(walked.x[a] - np.asarray(walked.x[b], float)).max() > SAME * spread for a, b in pairs]
+    differing = [
+        a != b and np.abs(walked.x[a] - np.asarray(walked.x[b], float)).max() > SAME * spread for a, b in pairs
+    ]
     return float(np.mean(differing))
 
 
-def _paired(
-    walked: Walk, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> list[tuple[int, int]]:
+def _paired(walked: Walk, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     """Rows of one sample in two epochs of an iterator that nothing else is known of."""
     if np.isin(second, first).any():
         return []  # it yields again what it yielded before: nothing is augmented, or not all

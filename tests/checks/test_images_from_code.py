@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 _NUMBERS = itertools.count()
 
-PRELUDE = '''
+PRELUDE = """
 from types import SimpleNamespace
 
 import keras
@@ -69,7 +69,7 @@ def frozen(data, *inside, front=()):
     for layer in front:
         x = layer(x)
     model = compiled(keras.Model(inputs, dense()(backbone(*inside)(x))))
-    fit = {"batch_size": 9, "shuffle": False} if isinstance(data, np.ndarray) else {}
+    fit = {"shuffle": False} | ({"batch_size": 9} if isinstance(data, np.ndarray) else {})
     return SimpleNamespace(
         model=model, train=(data, LABELS) if isinstance(data, np.ndarray) else data, validation=None, fit=fit
     )
@@ -101,12 +101,14 @@ def turns():
 
 def drawn(images, change=flips):
     return np.asarray(change()(images))
-'''
+"""
 
 #: What each pair of functions returns, and the errors to be found.
 FAULTY = {
     "a layer rescales what was rescaled": (
-        "bottleneck(RAW / 255)", "frozen(RAW / 255, front=[keras.layers.Rescaling(1 / 255)])", ["EQ203"],
+        "bottleneck(RAW / 255)",
+        "frozen(RAW / 255, front=[keras.layers.Rescaling(1 / 255)])",
+        ["EQ203"],
     ),
     "divided twice outside": ("bottleneck(RAW / 255)", "frozen(RAW / 255 / 255)", ["EQ203"]),
     "the bottleneck arm rescales twice": (
@@ -117,10 +119,20 @@ FAULTY = {
     "features of flipped images": ("bottleneck(drawn(scaled(RAW)))", "frozen(scaled(RAW))", ["EQ204"]),
     "features of turned images": ("bottleneck(drawn(scaled(RAW), turns))", "frozen(scaled(RAW))", ["EQ204"]),
     "one draw against new draws": (
-        "bottleneck(drawn(scaled(RAW), turns))", "frozen(dataset(scaled(RAW), turns()))", ["EQ204"],
+        "bottleneck(drawn(scaled(RAW), turns))",
+        "frozen(dataset(scaled(RAW), turns()))",
+        ["EQ204"],
     ),
-    "random layers in front": ("bottleneck(scaled(RAW))", "frozen(scaled(RAW), front=[keras.layers.RandomFlip()])", ["EQ205"]),
-    "noise in front": ("bottleneck(scaled(RAW))", "frozen(scaled(RAW), front=[keras.layers.GaussianNoise(0.1)])", ["EQ205"]),
+    "random layers in front": (
+        "bottleneck(scaled(RAW))",
+        "frozen(scaled(RAW), front=[keras.layers.RandomFlip()])",
+        ["EQ205"],
+    ),
+    "noise in front": (
+        "bottleneck(scaled(RAW))",
+        "frozen(scaled(RAW), front=[keras.layers.GaussianNoise(0.1)])",
+        ["EQ205"],
+    ),
     "a data set that flips": ("bottleneck(scaled(RAW))", "frozen(dataset(scaled(RAW), flips()))", ["EQ205"]),
     "a data set that turns": ("bottleneck(scaled(RAW))", "frozen(dataset(scaled(RAW), turns()))", ["EQ205"]),
     "a generator that augments": (
@@ -134,21 +146,31 @@ FAULTY = {
         ["EQ206"],
     ),
     "another size": (
-        "bottleneck(scaled(IMAGES))", "frozen(scaled(tf.image.resize(LARGE, (48, 48)).numpy()))", ["EQ206"],
+        "bottleneck(scaled(IMAGES))",
+        "frozen(scaled(tf.image.resize(LARGE, (48, 48)).numpy()))",
+        ["EQ206"],
     ),
     "a crop": (
-        "bottleneck(scaled(IMAGES))", "frozen(scaled(tf.image.resize(LARGE[:, :, 24:120], (32, 32)).numpy()))", ["EQ206"],
+        "bottleneck(scaled(IMAGES))",
+        "frozen(scaled(tf.image.resize(LARGE[:, :, 24:120], (32, 32)).numpy()))",
+        ["EQ206"],
     ),
     "another interpolation and another mode": (
-        "bottleneck(scaled(IMAGES))", "frozen(tf.image.resize(LARGE, (32, 32), 'nearest').numpy() / 255)", ["EQ201", "EQ206"],
+        "bottleneck(scaled(IMAGES))",
+        "frozen(tf.image.resize(LARGE, (32, 32), 'nearest').numpy() / 255)",
+        ["EQ201", "EQ206"],
     ),
     "blue for red": ("bottleneck(scaled(RAW))", "frozen(scaled(RAW[..., ::-1]))", ["EQ207"]),
     "blue for red and another mode": ("bottleneck(scaled(RAW))", "frozen(RAW[..., ::-1] / 255)", ["EQ201", "EQ207"]),
     "caffe against [-1, 1]": (
-        "bottleneck(scaled(RAW))", "frozen(keras.applications.vgg16.preprocess_input(RAW.copy()))", ["EQ201"],
+        "bottleneck(scaled(RAW))",
+        "frozen(keras.applications.vgg16.preprocess_input(RAW.copy()))",
+        ["EQ201"],
     ),
     "every image by itself": (
-        "bottleneck(scaled(RAW))", "frozen(tf.image.per_image_standardization(RAW).numpy())", ["EQ201"],
+        "bottleneck(scaled(RAW))",
+        "frozen(tf.image.per_image_standardization(RAW).numpy())",
+        ["EQ201"],
     ),
     "a gamma": ("bottleneck(RAW / 255)", "frozen((RAW / 255) ** 0.5)", ["EQ201"]),
     "in place, in both": (
@@ -172,7 +194,8 @@ FAULTY = {
 CLEAN = {
     "grey levels in bytes and in floats": ("bottleneck(RAW.astype('uint8'))", "frozen(RAW)"),
     "rescaled inside one and outside the other": (
-        "bottleneck(scaled(RAW))", "frozen(RAW, front=[keras.layers.Rescaling(1 / 127.5, offset=-1)])",
+        "bottleneck(scaled(RAW))",
+        "frozen(RAW, front=[keras.layers.Rescaling(1 / 127.5, offset=-1)])",
     ),
     "rescaled by the data set": ("bottleneck(scaled(RAW))", "frozen(dataset(RAW, scaled))"),
     "rescaled by a generator": (
@@ -185,10 +208,8 @@ CLEAN = {
         "bottleneck(keras.applications.mobilenet_v2.preprocess_input(RAW.astype('uint8')))",
         "frozen(keras.applications.mobilenet_v2.preprocess_input(RAW.astype('uint8')))",
     ),
-    "random layers that are off": ("bottleneck(scaled(RAW))", "frozen(scaled(RAW), front=[keras.layers.RandomFlip(), OFF])"),
     "a crop in both": ("bottleneck(scaled(IMAGES[:, 4:28, 4:28]))", "frozen(scaled(IMAGES[:, 4:28, 4:28]))"),
 }
-del CLEAN["random layers that are off"]
 
 
 @pytest.fixture(scope="module")
@@ -237,5 +258,7 @@ def test_both_arms_that_rescale_twice_are_warned(probe):
 
 
 def test_views_that_also_come_shuffled_are_recognised(probe):
-    codes = {found.code for found in probe("bottleneck(scaled(RAW))", "frozen(dataset(scaled(RAW), turns(), True))").errors}
+    codes = {
+        found.code for found in probe("bottleneck(scaled(RAW))", "frozen(dataset(scaled(RAW), turns(), True))").errors
+    }
     assert codes == {"EQ103", "EQ205"}
