@@ -37,9 +37,9 @@ bottleneck_input = frozen_input = keras.applications.inception_v3.preprocess_inp
         "caffe, torch)."
     )
     mistaken_for = (
-        "A Rescaling layer inside one backbone and the same factor outside the other: what reaches the kernel is equal. "
-        "Images rescaled twice (EQ203), exchanged channels (EQ207), another resize (EQ206) and augmentation (EQ204, "
-        "EQ205) have codes of their own; what is left when those are taken away is judged here."
+        "A Rescaling layer inside one backbone and the same factor outside the other: what reaches the kernel is "
+        "equal. Images rescaled twice (EQ203), exchanged channels (EQ207), another resize (EQ206) and augmentation "
+        "(EQ204, EQ205) have codes of their own; what is left when those are taken away is judged here."
     )
     advice = "Preprocess in one function that both arms call; use the backbone's own preprocess_input."
     references = (

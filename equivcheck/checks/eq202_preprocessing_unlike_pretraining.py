@@ -34,8 +34,8 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
         "own preprocessing: that of its module in keras.applications, or the spec's backbone.trained_with."
     )
     mistaken_for = (
-        "A backbone with random weights, which knows no preprocessing; one whose own is not known. Where only one arm does "
-        "it, EQ201 speaks; images rescaled twice are EQ203, exchanged channels EQ207."
+        "A backbone with random weights, which knows no preprocessing; one whose own is not known. Where only one arm "
+        "does it, EQ201 speaks; images rescaled twice are EQ203, exchanged channels EQ207."
     )
     advice = "Use the preprocess_input of the backbone's own module in keras.applications, in both arms."
     references = (

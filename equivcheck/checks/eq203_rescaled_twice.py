@@ -36,8 +36,8 @@ network.predict(images, verbose=0)
 """
     measured = (
         "The input of the first layer with a kernel is compared with raw pixels: the known modes leave the range of "
-        "grey levels a contrast of 1 or more, rescaled twice they leave less than 0.04. Where raw pixels are not known, "
-        "by a layer that scales down and receives values that were scaled down before, or by values of at most 1/255."
+        "grey levels a contrast of 1 or more, rescaled twice they leave less than 0.04. Where raw pixels are not "
+        "known, by a layer that scales down and receives values that were scaled down before, or by values of at most 1/255."
     )
     mistaken_for = (
         "Images divided by 255 once for a network that wants grey levels (VGG, ResNet): EQ201 or EQ202. A Rescaling "
@@ -69,11 +69,15 @@ network.predict(images, verbose=0)
         inputs = {name: arm.input for name, arm in evidence.arms() if arm.input is not None}
         yield self.finding(
             "both" if both else first,
-            f"The {' and the '.join(found)} arm rescales its images twice: {found[first]}. The backbone sees next to no "
-            "contrast, so its features hardly tell one image from another.",
+            f"The {' and the '.join(found)} arm rescales its images twice: {found[first]}. The backbone sees next to "
+            "no contrast, so its features hardly tell one image from another.",
             measured={f"{name}_lowest_value": float(inputs[name].tensor.min()) for name in inputs}
             | {f"{name}_highest_value": float(inputs[name].tensor.max()) for name in inputs}
-            | {"trained_with": mode.name for one in inputs.values() if (mode := one.as_trained) is not None},
+            | {
+                f"{name}_trained_with": mode.name
+                for name, one in inputs.items()
+                if (mode := one.as_trained) is not None
+            },
             expected="values as the backbone was trained on, rescaled once",
             severity="warning" if both else "error",
             patch=_patch(tuple(found), known=all(inputs[name].as_trained is not None for name in found)),

@@ -18,8 +18,8 @@ class AugmentationBakedIntoFeatures(Check):
     what = "Finds stored features that were extracted from images which had been augmented at random."
     why = (
         "Augmentation helps because every epoch shows another view. Stored features hold one view of each image for "
-        "ever: the head learns that one, tilted and mirrored as it happens to be, and its curve differs from the one of "
-        "an arm that sees the images themselves, or new views in every epoch."
+        "ever: the head learns that one, tilted and mirrored as it happens to be, and its curve differs from the one "
+        "of an arm that sees the images themselves, or new views in every epoch."
     )
     shows = """\
 images = np.random.default_rng(0).random((4, 8, 8, 3), "float32")

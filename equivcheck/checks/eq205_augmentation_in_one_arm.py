@@ -22,9 +22,9 @@ class AugmentationInOneArm(Check):
         "that yields other pixels for the same sample in every epoch."
     )
     why = (
-        "The frozen arm's head is trained on new views of each image in every epoch, the other one on the same features "
-        "for ever. Training accuracy is lower with augmentation, validation accuracy often higher: two honest curves "
-        "of two different trainings."
+        "The frozen arm's head is trained on new views of each image in every epoch, the other one on the same "
+        "features for ever. Training accuracy is lower with augmentation, validation accuracy often higher: two honest "
+        "curves of two different trainings."
     )
     shows = """\
 inputs = keras.Input((8, 8, 3))
@@ -68,8 +68,8 @@ end_to_end = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(in
         where = ", ".join(layer.path for layer in layers) if layers else "its iterator"
         yield self.finding(
             "frozen",
-            f"The frozen arm augments its training images ({where}), so its head sees other features of the same sample "
-            "in every epoch; the bottleneck arm's stored features stay as they are.",
+            f"The frozen arm augments its training images ({where}), so its head sees other features of the same "
+            "sample in every epoch; the bottleneck arm's stored features stay as they are.",
             measured={
                 "random_layers": [layer.path for layer in layers],
                 "largest_change_relative_to_image": round(max((layer.noise for layer in layers), default=0.0), 4),

@@ -67,8 +67,8 @@ bottleneck_input = frozen_input = tf.image.resize(photo, (16, 16), "bilinear")
             f"The bottleneck arm reads images of {_size(gap.first)} pixels, the frozen arm the same images at "
             f"{_size(gap.second)}: the backbone computes other features from them."
             if sizes
-            else "The arms resize the same images differently: the pictures agree in the large, but single pixels differ "
-            f"by up to {percent:.0f} % of the range.",
+            else "The arms resize the same images differently: the pictures agree in the large, but single pixels "
+            f"differ by up to {percent:.0f} % of the range.",
             measured={
                 "bottleneck_height_and_width": list(gap.first),
                 "frozen_height_and_width": list(gap.second),

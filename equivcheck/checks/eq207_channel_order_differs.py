@@ -18,8 +18,8 @@ class ChannelOrderDiffers(Check):
     title = "The colour channels reach the backbone in another order"
     what = "Finds images whose channels are exchanged, RGB against BGR, with nothing else done to them."
     why = (
-        "cv2.imread gives BGR, Keras and Pillow give RGB. The backbone's colour filters then see blue where they learnt "
-        "red: on colour photographs features change and accuracy drops by some points, in one arm only or in both."
+        "cv2.imread gives BGR, Keras and Pillow give RGB. The backbone's colour filters then see blue where they "
+        "learnt red: on colour photographs features change and accuracy drops by some points, in one arm only or in both."
     )
     shows = """\
 images = np.random.default_rng(0).random((2, 8, 8, 3), "float32")

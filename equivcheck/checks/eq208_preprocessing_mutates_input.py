@@ -18,9 +18,9 @@ class PreprocessingMutatesInput(Check):
     title = "Preprocessing changes the raw images in place"
     what = "Finds preprocessing that writes its result into the array that it was given."
     why = (
-        "`preprocess_input` works in place on float arrays. Whoever uses the raw array again, the other arm or the same "
-        "function called once more, preprocesses images that have been preprocessed already: the second arm trains on "
-        "other pixels, and which one that is depends on the order in which the code runs."
+        "`preprocess_input` works in place on float arrays. Whoever uses the raw array again, the other arm or the "
+        "same function called once more, preprocesses images that have been preprocessed already: the second arm "
+        "trains on other pixels, and which one that is depends on the order in which the code runs."
     )
     shows = """\
 images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")

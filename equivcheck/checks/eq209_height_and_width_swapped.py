@@ -21,8 +21,8 @@ class HeightAndWidthSwapped(Check):
     )
     why = (
         "Pillow and OpenCV give sizes as (width, height), Keras as (height, width). The picture is squeezed one way in "
-        "one arm and the other way in the other, or lies on its side: the backbone computes other features from it, and "
-        "behind global pooling no shape betrays it."
+        "one arm and the other way in the other, or lies on its side: the backbone computes other features from it, "
+        "and behind global pooling no shape betrays it."
     )
     shows = """\
 photo = np.random.default_rng(0).random((1, 60, 80, 3), "float32")

@@ -42,7 +42,10 @@ def thumbnails(images: npt.NDArray[Any], side: int | None = None) -> npt.NDArray
 def averaged(images: npt.NDArray[Any], side: int) -> npt.NDArray[np.float64]:
     """``(n, side, side, channels)``: each pixel the mean of a part of the image, whatever size the images have."""
     down, across = _averaging(images.shape[1], side), _averaging(images.shape[2], side)
-    return np.einsum("dh,nhwc,aw->ndac", down, np.asarray(images, np.float64), across, optimize=True)
+    small: npt.NDArray[np.float64] = np.einsum(
+        "dh,nhwc,aw->ndac", down, np.asarray(images, np.float64), across, optimize=True
+    )
+    return small
 
 
 def _averaging(size: int, side: int) -> npt.NDArray[np.float32]:

@@ -63,7 +63,7 @@ class ImageGap:
     largest_residual: float | None
 
 
-def image_gap(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> ImageGap:
+def image_gap(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> ImageGap:  # noqa: PLR0911  (one for each kind)
     """Says how the images of ``b`` follow from those of ``a``.
 
     Args:
@@ -143,7 +143,8 @@ def _middle(images: npt.NDArray[np.float64], height: float, width: float) -> npt
         np.rint((np.arange(2 * SIDE) + 0.5 - SIDE) * share + SIDE - 0.5).astype(int).clip(0, 2 * SIDE - 1)
         for share in (height, width)
     ]
-    return images[:, place[0]][:, :, place[1]]
+    middle: npt.NDArray[np.float64] = images[:, place[0]][:, :, place[1]]
+    return middle
 
 
 def _likeness(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -188,7 +188,7 @@ def _map_of(
         images: What is fed for them.
         measured: A pass that was made already, and the tensor at the first kernel in it.
     """
-    if measured is not None and np.array_equal(images, measured[0].images):
+    if measured is not None and measured[0].images is not None and np.array_equal(images, measured[0].images):
         return fit_affine(raw, measured[1])
     model = arm.network[0]
     with undisturbed(model):

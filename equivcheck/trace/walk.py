@@ -103,8 +103,8 @@ def match(bottleneck: Split, left: Walk, frozen: Split, right: Walk) -> npt.NDAr
     other = right.raw if right.raw is not None else right.images
     if reference is None or other is None or reference.ndim != 4 or other.ndim != 4:  # noqa: PLR2004
         return None
-    rows = match_changed(reference, left.order, other, right.order, match_images(reference, other))
-    return rows if rows is not None and (rows >= 0).any() else None
+    found = match_changed(reference, left.order, other, right.order, match_images(reference, other))
+    return found if found is not None and (found >= 0).any() else None
 
 
 def _show_the_same(left: Walk, right: Walk, rows: npt.NDArray[np.int64]) -> bool:

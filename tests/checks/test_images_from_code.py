@@ -223,7 +223,8 @@ def probe(tensorflow, tmp_path_factory):
 
     def measure(ours, theirs):
         module = f"images_{next(_NUMBERS)}"
-        code = f"{PRELUDE}\n\nVIEWS = drawn(scaled(RAW))\n\n\ndef ours():\n    return {ours}\n\n\ndef theirs():\n    return {theirs}\n"
+        functions = f"def ours():\n    return {ours}\n\n\ndef theirs():\n    return {theirs}\n"
+        code = f"{PRELUDE}\n\nVIEWS = drawn(scaled(RAW))\n\n\n{functions}"
         (folder / f"{module}.py").write_text(code, encoding="utf-8")
         spec = folder / f"{module}.yaml"
         spec.write_text(
