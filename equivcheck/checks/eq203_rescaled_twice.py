@@ -37,7 +37,7 @@ network.predict(images, verbose=0)
     measured = (
         "The input of the first layer with a kernel is compared with raw pixels: the known modes leave the range of "
         "grey levels a contrast of 1 or more, rescaled twice they leave less than 0.04. Where raw pixels are not "
-        "known, by a layer that scales down and receives values that were scaled down before, or by values of at most 1/255."
+        "known, by a layer that scales down and receives values scaled down before, or by values of at most 1/255."
     )
     mistaken_for = (
         "Images divided by 255 once for a network that wants grey levels (VGG, ResNet): EQ201 or EQ202. A Rescaling "

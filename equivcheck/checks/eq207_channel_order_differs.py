@@ -19,7 +19,7 @@ class ChannelOrderDiffers(Check):
     what = "Finds images whose channels are exchanged, RGB against BGR, with nothing else done to them."
     why = (
         "cv2.imread gives BGR, Keras and Pillow give RGB. The backbone's colour filters then see blue where they "
-        "learnt red: on colour photographs features change and accuracy drops by some points, in one arm only or in both."
+        "learnt red: on colour photographs features change and accuracy drops by some points, in one arm or in both."
     )
     shows = """\
 images = np.random.default_rng(0).random((2, 8, 8, 3), "float32")

@@ -152,7 +152,8 @@ def _likeness(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDA
     x, y = (array.mean(axis=-1).reshape(len(array), -1) for array in (a, b))
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    return np.divide((x * y).sum(axis=1), norms, out=np.ones(len(x)), where=norms > 0)
+    likeness: npt.NDArray[np.float64] = np.divide((x * y).sum(axis=1), norms, out=np.ones(len(x)), where=norms > 0)
+    return likeness
 
 
 def _normalised_alone(images: npt.NDArray[Any]) -> bool:
