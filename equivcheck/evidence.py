@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # ``explain`` reads a check's words, and with them this file:
     import numpy.typing as npt
 
     from equivcheck.diff.affine import AffineMap
+    from equivcheck.diff.image_gap import ImageGap
 
 Region = Literal["augmentation", "backbone", "head"]
 Encoding = Literal["sparse", "one_hot", "binary", "other"]
@@ -114,6 +115,44 @@ class OrderTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalingTrace:
+    """A layer in front of the first kernel that only scales and shifts values.
+
+    Attributes:
+        layer: Full path.
+        scale: Largest factor of its channels.
+        low: Smallest value that it received.
+        high: Largest value that it received.
+    """
+
+    layer: str
+    scale: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTrace:
+    """What became of an arm's training images before and between epochs.
+
+    Attributes:
+        changing: Share of the samples whose pixels differ from one epoch to the next, as the iterator yields them.
+        redrawn: Share of the probe images that are not what the arm's own preprocessing makes of the raw samples: they
+            were changed before they were stored. None for an arm from the user's code.
+        alters_input: The user's preprocessing function changes the array that it is given; None where there is none.
+        overwritten: Building the other arm changed the array that this arm's images lie in.
+        again: How the images follow from the first ones when the user's function is called again, from another seed;
+            None where that was not tried.
+    """
+
+    changing: float = 0.0
+    redrawn: float | None = None
+    alters_input: bool | None = None
+    overwritten: bool = False
+    again: ImageGap | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InputTrace:
     """What reaches the first layer that convolves or multiplies.
 
@@ -122,12 +161,14 @@ class InputTrace:
         tensor: ``(n, height, width, channels)`` for the probe samples.
         against_raw: The map from raw pixels to the tensor, where raw pixels are known.
         as_trained: The map that the backbone's weights were trained with, where that is known.
+        scalings: Layers of the model on the way there that scale the values.
     """
 
     layer: str
     tensor: npt.NDArray[Any]
     against_raw: AffineMap | None
     as_trained: AffineMap | None
+    scalings: tuple[ScalingTrace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +313,7 @@ class ArmEvidence:
         stepped: A training step of ``fit`` ran; if not, nothing is known of what it would move.
         fitted_before: The model came with a train function that had been traced before.
         repeat: The arm built again; None where a spec alone makes it.
+        images: What became of the training images.
     """
 
     layers: tuple[LayerTrace, ...]
@@ -290,6 +332,7 @@ class ArmEvidence:
     stepped: bool = True
     fitted_before: bool = False
     repeat: RepeatTrace | None = None
+    images: ImageTrace = field(default_factory=ImageTrace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,6 +521,10 @@ class Evidence:
         values: Weights and statistics of the aligned layers.
         cut: Where backbone and head meet; None where the bottleneck arm's backbone is not known.
         shared: Variables that both arms hold; empty where there are none.
+        image_gap: How the frozen arm's images follow from the bottleneck arm's, before preprocessing where raw pixels
+            are known, else as they reach the first kernel.
+        preparation: The map from what the bottleneck arm's preprocessing makes of an image to what the frozen arm's
+            does, whatever resize or augmentation made of the pixels; None where no map is known.
     """
 
     bottleneck: ArmEvidence
@@ -494,6 +541,8 @@ class Evidence:
     values: tuple[ValueGap, ...] = ()
     cut: CutTrace | None = None
     shared: SharedTrace = field(default_factory=lambda: SharedTrace((), (), ()))
+    image_gap: ImageGap | None = None
+    preparation: AffineMap | None = None
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

@@ -23,6 +23,7 @@ from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.training import train
 from equivcheck.spec import CodeArm, Experiment, resolve
+from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.outcome import measure_outcome
 from equivcheck.trace.pair import trace_pair
@@ -118,6 +119,11 @@ class Laboratory:
             frozen = _observed(builder, "frozen")
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
+            if images_suspicious(evidence):
+                with kept_arrays(bottleneck.arm, frozen.arm):
+                    for observed in (bottleneck, frozen):
+                        built = builder.again(observed.arm.name)
+                        evidence = evidence if built is None else with_images_again(evidence, observed, built)
         if experiment.observed is not None:
             logs = read_logs(experiment.observed.files, experiment.observed.validation_samples)
             evidence = replace(evidence, logs=logs)

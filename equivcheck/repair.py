@@ -68,6 +68,14 @@ def _default(spec: ArmSpec, key: str) -> Any:
 
 
 def _as_trained(spec: ArmSpec) -> Any:
-    if spec.backbone.trained_with is not None:
-        return spec.backbone.trained_with.model_dump(mode="json", exclude_defaults=True)
-    return {"application": preprocessing_of(str(spec.backbone.application))}
+    own = spec.backbone.trained_with
+    wanted = (
+        {"application": preprocessing_of(str(spec.backbone.application))}
+        if own is None
+        else own.model_dump(mode="json", exclude_defaults=True)
+    )
+    order = "rgb" if own is None else own.channel_order
+    # A shared line would hold on.
+    if spec.preprocessing is not None and spec.preprocessing.channel_order != order:
+        wanted["channel_order"] = order
+    return wanted

@@ -55,11 +55,13 @@ class Split:
         feed: What ``fit`` is given.
         images: ``(n, height, width, channels)`` as fed to the backbone, row by row of ``feed``; None where unknown.
         samples: The raw samples behind those rows; None for an arm from the user's code.
+        lent: The user's own array that ``images`` is a copy of; None where nothing else could change it.
     """
 
     feed: Feed
     images: npt.NDArray[Any] | None = None
     samples: Samples | None = None
+    lent: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Arm:
         extractor: The backbone whose stored output ``model`` is trained on; None for the frozen arm.
         as_trained: From raw pixels to what the backbone's weights were trained on; None where that is unknown.
         made_by: ``module:function`` of the user's that made the arm or its backbone; None where a spec says it all.
+        prepare: From raw pixels to what the backbone is fed, augmentation left out; None for an arm from code.
+        own_prepare: The user's own function of it, given no copy; None where the preprocessing is not the user's.
     """
 
     name: ArmName
@@ -87,6 +91,8 @@ class Arm:
     extractor: keras.Model | None = None
     as_trained: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
     made_by: str | None = None
+    prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+    own_prepare: Callable[[npt.NDArray[Any]], Any] | None = None
 
     @property
     def network(self) -> tuple[keras.Model, ...]:

@@ -22,7 +22,7 @@ from equivcheck.arms.arm import Arm, Split
 from equivcheck.arms.backbone import Stock, load_network, source_of, up_to_cut
 from equivcheck.arms.feature_cache import cached_features
 from equivcheck.arms.feeding import fit_arguments, train_feed, validation_feed
-from equivcheck.arms.from_code import arm_from_code
+from equivcheck.arms.from_code import SEED, arm_from_code
 from equivcheck.arms.head import (
     AUGMENTATION_PREFIX,
     apply_layers,
@@ -38,8 +38,8 @@ from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
 from equivcheck.arms.stored_features import read_features
-from equivcheck.arms.user_code import user_code
-from equivcheck.errors import InputError, Problem, SpecError
+from equivcheck.arms.user_code import call_user_function, user_code
+from equivcheck.errors import EquivcheckError, InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
@@ -79,6 +79,16 @@ class Builder:
         train, validation = self.loaded[key]
         with _computing_in(spec.precision):
             return self._from_spec(name, spec, train, validation)
+
+    def again(self, name: ArmName) -> Arm | None:
+        """An arm of the user's code once more, from another seed; None where a spec makes the arm, or it cannot be."""
+        spec = getattr(self.experiment, name)
+        if not isinstance(spec, CodeArm):
+            return None
+        try:
+            return arm_from_code(spec.callable, name, folder=self.folder, seed=SEED + 1)
+        except EquivcheckError:
+            return None
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""
@@ -137,6 +147,8 @@ class Builder:
             extractor=backbone if name == "bottleneck" else None,
             as_trained=self._as_trained(spec),
             made_by=spec.backbone.callable,
+            prepare=partial(preprocess, preprocessing=spec.preprocessing, folder=self.folder),
+            own_prepare=self._own_prepare(spec),
         )
 
     def network(self, name: ArmName) -> keras.Model:
@@ -144,6 +156,11 @@ class Builder:
         spec = getattr(self.experiment, name)
         with self._at(name, f"backbone.{source_of(spec.backbone)}"):
             return load_network(spec, self.stock, folder=self.folder)
+
+    def _own_prepare(self, spec: ArmSpec) -> Callable[[npt.NDArray[Any]], Any] | None:
+        if spec.preprocessing is None or spec.preprocessing.callable is None:
+            return None
+        return partial(call_user_function, spec.preprocessing.callable, folder=self.folder)
 
     def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
         network = self.network(name)

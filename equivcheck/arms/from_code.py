@@ -22,13 +22,14 @@ SEED = 0
 _FORBIDDEN = frozenset({"x", "y", "validation_data", "verbose"})
 
 
-def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
+def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEED) -> Arm:
     """Calls the user's function and takes what it returns.
 
     Args:
         function: ``module:function``.
         name: Which arm it is.
         folder: Folder of the spec.
+        seed: Set before the function is called; what it draws from seeds of its own does not depend on it.
 
     Raises:
         InputError: What it returned does not follow the protocol.
@@ -36,7 +37,7 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path) -> Arm:
     """
     # A module draws too when it is imported, and that happens once.
     load_user_function(function, folder=folder)
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(seed)
     returned = call_user_function(function, folder=folder)
     model = getattr(returned, "model", None)
     if not isinstance(model, keras.Model):
@@ -105,7 +106,8 @@ def _split(data: Any, images: Any, function: str, *, bottleneck: bool, steps: tu
             "that never ends"
         )
     if not isinstance(data, tuple):
-        return Split(Feed(data), None if images is None else np.asarray(images))
+        shown, lent = _own(None if images is None else np.asarray(images))
+        return Split(Feed(data), shown, lent=lent)
     if len(data) not in {2, 3}:
         raise InputError(f"{function}: data is a tuple of {len(data)}; expected (x, y) or (x, y, sample_weight)")
     x, y = _array(data[0], "x", function), _array(data[1], "y", function)
@@ -115,7 +117,18 @@ def _split(data: Any, images: Any, function: str, *, bottleneck: bool, steps: tu
     shown = x if not bottleneck else None if images is None else _array(images, "images", function)
     if shown is not None and len(shown) != len(x):
         raise InputError(f"{function}: {len(x)} samples but {len(shown)} images")
-    return Split(Feed(x, y, weight), shown)
+    feed = Feed(x, y, weight)
+    if not bottleneck:
+        return Split(feed, shown)
+    shown, lent = _own(shown)
+    return Split(feed, shown, lent=lent)
+
+
+def _own(images: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
+    """The images as they are now, and the user's array where other code can still change it in place."""
+    if images is None or images.dtype.kind != "f":
+        return images, None
+    return images.copy(), images
 
 
 def _array(value: Any, name: str, function: str) -> npt.NDArray[Any]:

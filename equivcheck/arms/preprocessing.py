@@ -32,6 +32,8 @@ def preprocess(
     copy = np.array(pixels, np.float32)
     if preprocessing is None:
         return copy
+    if preprocessing.channel_order == "bgr":
+        copy = np.ascontiguousarray(copy[..., ::-1])
     if preprocessing.rescale is not None:
         return copy * np.float32(preprocessing.rescale) + np.float32(preprocessing.offset)
     if preprocessing.application is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from equivcheck.arms.resize import resized
 from equivcheck.arms.user_code import call_user_function
 from equivcheck.errors import InputError
 from equivcheck.spec.model import Data, Source
@@ -134,22 +135,22 @@ def _from_files(
     *,
     origin: str,
 ) -> Samples:
-    height, width = data.image_size
-    pixels = np.empty((len(paths), height, width, data.channels), np.uint8)
+    # Pillow rounds to whole grey levels where it resizes; TensorFlow does not.
+    kind = np.uint8 if data.resize.antialias or data.resize.interpolation == "nearest" else np.float32
+    pixels = np.empty((len(paths), *data.image_size, data.channels), kind)
     for row, path in enumerate(paths):
-        pixels[row] = _read_image(path, (height, width), data.channels)
+        pixels[row] = _read_image(path, data)
     labels, names = _index(given, classes, origin)
     return Samples(tuple(ids), pixels, labels, names)
 
 
-def _read_image(path: Path, size: tuple[int, int], channels: int) -> npt.NDArray[np.uint8]:
-    """One image as ``(height, width, channels)``; bilinear, with antialiasing when shrinking, as Pillow does."""
+def _read_image(path: Path, data: Data) -> npt.NDArray[Any]:
+    """One image as ``(height, width, channels)``, brought to size as the spec says."""
     try:
         with Image.open(path) as image:
-            converted = _eight_bits(image).convert("RGB" if channels == 3 else "L")  # noqa: PLR2004
-            if converted.size != (size[1], size[0]):
-                converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(converted, np.uint8).reshape(*size, channels)
+            converted = _eight_bits(image).convert("RGB" if data.channels == 3 else "L")  # noqa: PLR2004
+            pixels = np.asarray(converted, np.uint8).reshape(converted.height, converted.width, data.channels)
+        return resized(pixels, data.image_size, data.resize)
     except Exception as error:  # noqa: BLE001  (decoders of broken images raise whatever they stumble over)
         raise InputError(f"{path}: cannot be read as an image: {error}") from None
 
@@ -210,20 +211,18 @@ def _from_arrays(
         images = np.repeat(images, 3, axis=-1)
     if images.shape[-1] != data.channels:
         raise InputError(f"{origin}: images have {images.shape[-1]} channels; the spec says {data.channels}")
-    pixels = _resize_all(images, data.image_size)
+    pixels = _resize_all(images, data)
     index, names = _index(*_named(labels, classes, origin), origin)
     return Samples(tuple(f"[{row}]" for row in range(len(pixels))), pixels, index, names)
 
 
-def _resize_all(images: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    if images.shape[1:3] == size:
+def _resize_all(images: npt.NDArray[Any], data: Data) -> npt.NDArray[Any]:
+    if images.shape[1:3] == data.image_size:
         return images
-    resized = np.empty((len(images), *size, images.shape[-1]), np.float32)
+    changed = np.empty((len(images), *data.image_size, images.shape[-1]), np.float32)
     for row, image in enumerate(images):
-        for channel in range(images.shape[-1]):
-            grey = Image.fromarray(image[..., channel].astype(np.float32), mode="F")
-            resized[row, ..., channel] = np.asarray(grey.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-    return resized
+        changed[row] = resized(image.astype(np.float32), data.image_size, data.resize)
+    return changed
 
 
 def _named(

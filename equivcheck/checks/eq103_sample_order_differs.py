@@ -49,7 +49,7 @@ for model in (head, end_to_end):
         "https://keras.io/api/models/model_training_apis/#fit-method",
         "https://github.com/tensorflow/tensorflow/issues/35682",
     )
-    requires = ("EQ101", "EQ102", "EQ104", "EQ105", "EQ106", "EQ107", "EQ108")
+    requires = ("EQ101", "EQ102", "EQ104", "EQ105", "EQ106", "EQ107", "EQ108", "EQ705")
     fault = Fault(
         {"frozen.training.shuffle": False},
         start={"data.train": {"csv": "../digits/target/train_mixed.csv"}},

@@ -55,7 +55,7 @@ now = end_to_end.predict(images, verbose=0)
         "https://github.com/keras-team/keras/issues/20147",
         "https://keras.io/guides/transfer_learning/",
     )
-    requires = ("EQ105",)
+    requires = ("EQ105", "EQ204", "EQ405", "EQ507")
     fault = Fault({"bottleneck.features": {"train": "../features/unscaled.npz"}})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from equivcheck.check import Check, Fault
+from equivcheck.diff.preparation import rescaled_twice, same_but_order, unchanged
 from equivcheck.evidence import Evidence
 from equivcheck.findings import AsTrained, Cleared, Finding, Side
 
@@ -32,27 +33,33 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
         "The map from raw pixels to the first kernel's input is fitted on real samples, and again with the backbone's "
         "own preprocessing: that of its module in keras.applications, or the spec's backbone.trained_with."
     )
-    mistaken_for = "A backbone with random weights, which knows no preprocessing; one whose own is not known."
+    mistaken_for = (
+        "A backbone with random weights, which knows no preprocessing; one whose own is not known. Where only one arm "
+        "does it, EQ201 speaks; images rescaled twice are EQ203, exchanged channels EQ207."
+    )
     advice = "Use the preprocess_input of the backbone's own module in keras.applications, in both arms."
     references = (
         "https://keras.io/api/applications/",
         "https://github.com/keras-team/keras/issues/16982",
     )
+    requires = ("EQ203", "EQ208")
     fault = Fault({"preprocessing": {"rescale": 1 / 255}})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
-        """A warning: where only one arm does it, EQ201 is the error."""
+        """A warning where both arms do it; where only one does, EQ201 is the error and names what was expected."""
         unlike: list[Side] = []
         names: dict[str, str] = {}
         for name, arm in evidence.arms():
             found = arm.input
             if found is None or found.against_raw is None or found.as_trained is None or not found.against_raw.explains:
                 continue
+            if rescaled_twice(found) or same_but_order(found.against_raw, found.as_trained):
+                continue  # EQ203 and EQ207 name these
             if not found.against_raw.same_as(found.as_trained):
                 unlike.append(name)
                 names[name] = found.against_raw.name
                 names["expected"] = found.as_trained.name
-        if not unlike:
+        if not unlike or (len(unlike) == 1 and _differ(evidence)):
             return
         side: Side = "both" if len(unlike) == len(evidence.arms()) else unlike[0]
         yield self.finding(
@@ -65,3 +72,9 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
             patch={f"{name}.preprocessing": AsTrained() for name in unlike},
             key="preprocessing",
         )
+
+
+def _differ(evidence: Evidence) -> bool:
+    """Whether the arms' preprocessings were seen to differ, so that the arm that is wrong is named there."""
+    between, ours = evidence.preparation, evidence.bottleneck.input
+    return between is not None and ours is not None and not unchanged(between, ours.tensor)

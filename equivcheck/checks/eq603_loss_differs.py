@@ -54,7 +54,7 @@ end_to_end.compile(loss=keras.losses.SparseCategoricalCrossentropy())  # with in
         "https://keras.io/api/losses/",
         "https://keras.io/api/losses/probabilistic_losses/",
     )
-    requires = ("EQ301", "EQ302")
+    requires = ("EQ301", "EQ302", "EQ704")
     fault = Fault(
         {"frozen.training.loss": "mean_squared_error"},
         start={"labels": "one_hot", "training.loss": "categorical_crossentropy"},

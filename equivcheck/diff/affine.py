@@ -63,6 +63,18 @@ class AffineMap:
         spread = np.abs(theirs[1] - theirs[0]).max()
         return bool(np.abs(mine - theirs).max() <= SAME * spread) if spread else mine.tolist() == theirs.tolist()
 
+    def then(self, other: AffineMap) -> AffineMap:
+        """The map from what this one makes to what another makes of the same ``x``.
+
+        Args:
+            other: A map of as many channels.
+        """
+        place = [self.order.index(channel) for channel in other.order]
+        factors = [self.scale[there] or 1.0 for there in place]
+        scale = [factor / mine for factor, mine in zip(other.scale, factors, strict=True)]
+        offset = [other.offset[c] - scale[c] * self.offset[there] for c, there in enumerate(place)]
+        return AffineMap(tuple(scale), tuple(offset), tuple(place), max(self.residual, other.residual))
+
     @property
     def name(self) -> str:
         """In the field's words: ``1/255``, ``[-1, 1]``, ``caffe (BGR, ImageNet means)``, … or the numbers."""

@@ -16,17 +16,18 @@ SAME = 0.999
 CONTRAST = 1e-5
 
 
-def thumbnails(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def thumbnails(images: npt.NDArray[Any], side: int | None = None) -> npt.NDArray[np.float32]:
     """Small grey pictures that no affine preprocessing changes.
 
     Args:
         images: ``(n, height, width, channels)``.
+        side: Height and width of the pictures, so that images of any sizes can be compared; default: at most 16.
 
     Returns:
-        ``(n, 256)``: the mean over channels, averaged down to at most 16 x 16, each with mean 0 and norm 1, or all 0
+        ``(n, 256)``: the mean over channels, averaged to at most 16 x 16, each with mean 0 and norm 1, or all 0
         where there is no contrast.
     """
-    down, across = _averaging(images.shape[1]), _averaging(images.shape[2])
+    down, across = (_averaging(size, side or min(SIDE, size)) for size in images.shape[1:3])
     # Image by image: a whole data set as float32 may not fit in memory beside itself.
     grey = np.array([down @ np.asarray(image, np.float32).mean(axis=-1) @ across.T for image in images])
     whole = grey.reshape(len(grey), -1)
@@ -38,9 +39,18 @@ def thumbnails(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return unit
 
 
-def _averaging(size: int) -> npt.NDArray[np.float32]:
-    """``(16, size)``: averages a line of pixels down; what an edge cuts is shared out, so size matters little."""
-    edges = np.linspace(0, size, min(SIDE, size) + 1)
+def averaged(images: npt.NDArray[Any], side: int) -> npt.NDArray[np.float64]:
+    """``(n, side, side, channels)``: each pixel the mean of a part of the image, whatever size the images have."""
+    down, across = _averaging(images.shape[1], side), _averaging(images.shape[2], side)
+    small: npt.NDArray[np.float64] = np.einsum(
+        "dh,nhwc,aw->ndac", down, np.asarray(images, np.float64), across, optimize=True
+    )
+    return small
+
+
+def _averaging(size: int, side: int) -> npt.NDArray[np.float32]:
+    """``(side, size)``: averages a line of pixels down; what an edge cuts is shared out, so size matters little."""
+    edges = np.linspace(0, size, side + 1)
     pixel = np.arange(size)
     shared = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     return (shared.clip(0) / np.diff(edges)[:, None]).astype(np.float32)

@@ -138,6 +138,18 @@ class Source(Model):
     classes: ClassNames | None = Field(None, description="Class names in index order; default: sorted.")
 
 
+class Resize(Model):
+    """How images are brought to ``image_size``."""
+
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bilinear", description="How pixels between pixels are found."
+    )
+    antialias: StrictBool = Field(
+        default=True,
+        description="true: average when shrinking, as Pillow does; false: not, as image_dataset_from_directory.",
+    )
+
+
 class Data(Model):
     """The samples of both splits and the size that images are read at."""
 
@@ -148,6 +160,7 @@ class Data(Model):
     )
     channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = Field(3, description="1: grey, 3: RGB.")
     classes: ClassNames | None = Field(None, description="Class names in index order for both splits.")
+    resize: Resize = Field(default_factory=Resize, description="How images are brought to image_size.")
 
 
 class Preprocessing(Model):
@@ -161,6 +174,9 @@ class Preprocessing(Model):
         None, description="preprocess_input of that module of keras.applications."
     )
     callable: CallableName | None = Field(None, description="Function from an array (n, h, w, c) to another.")
+    channel_order: Literal["rgb", "bgr"] = Field(
+        "rgb", description="Order in which the channels come in, before anything else; bgr: as cv2.imread reads them."
+    )
 
 
 class Slice(Model):

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm
 from equivcheck.diff.affine import AffineMap, fit_affine
 from equivcheck.diff.align import Pair, align
-from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, OrderTrace, Region
+from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, LayerTrace, OrderTrace, Region
 from equivcheck.trace.compare import compare, first_divergence
 from equivcheck.trace.draws import draw_alike
 from equivcheck.trace.hooks import declared_inference
+from equivcheck.trace.images import gap_between, preparation, prepared, scalings, trace_images
 from equivcheck.trace.inputs import first_kernel_input
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.layers import Seen, watch
@@ -73,6 +74,10 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         stored_validation=trace_stored(bottleneck.arm, bottleneck.validation),
     )
     validation, validation_matched = _matched_validation(bottleneck, frozen, matched=matched)
+    ours = replace(ours, images=trace_images(bottleneck, rows_a, None))
+    theirs = replace(theirs, images=trace_images(frozen, rows_b, numbers))
+    raw = _at(bottleneck.train.raw, rows_a), _at(frozen.train.raw, rows_b)
+    gap = gap_between(*raw, ours.input, theirs.input) if matched else None
     return Evidence(
         bottleneck=ours,
         frozen=replace(theirs, validation=validation),
@@ -86,6 +91,10 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         values=values,
         cut=trace_cut(left, right, pairs, regions, str(bottleneck.train.x.dtype), values=matched),
         shared=trace_shared(bottleneck.arm, bottleneck.step, frozen.arm, frozen.step),
+        image_gap=gap,
+        preparation=preparation(
+            ours.input, theirs.input, gap, redrawn=bool(ours.images.redrawn or theirs.images.redrawn)
+        ),
     )
 
 
@@ -172,7 +181,7 @@ def _regions(left: Passes, right: Passes, pairs: Sequence[Pair]) -> Mapping[str,
     for index, layer in enumerate(right.layers):
         inside = bool(nested) and layer.path.startswith(f"{container}/")
         own = partners.get(index, "head" if index >= start and not inside else "backbone")
-        if index < first_kernel and index not in partners and layer.kind.startswith("Random"):
+        if index < first_kernel and index not in partners and _augments(layer):
             own = "augmentation"
         regions[layer.path] = own
     return regions
@@ -189,6 +198,11 @@ def _behind_frozen(right: Passes, partners: Mapping[int, Region], start: int) ->
     return start
 
 
+def _augments(layer: LayerTrace) -> bool:
+    """Whether a layer in front of the backbone changes images at random; dropout there is a mistake of its own."""
+    return layer.kind.startswith("Random") or (layer.stochastic and "Dropout" not in layer.kind)
+
+
 def _input(arm: Arm, passes: Passes, raw: npt.NDArray[Any] | None) -> InputTrace | None:
     if passes.images is None or passes.images.ndim != 4:  # noqa: PLR2004
         return None
@@ -196,16 +210,28 @@ def _input(arm: Arm, passes: Passes, raw: npt.NDArray[Any] | None) -> InputTrace
     if found is None:
         return None
     layer, tensor = found
-    against_raw = None if raw is None else fit_affine(raw, tensor)
-    return InputTrace(layer, tensor, against_raw, _as_trained(arm, raw))
+    against_raw = None if raw is None else _map_of(arm, raw, prepared(arm, raw, passes.images), (passes, tensor))
+    as_trained = None if raw is None or arm.as_trained is None else _map_of(arm, raw, arm.as_trained(raw))
+    return InputTrace(layer, tensor, against_raw, as_trained, scalings(passes.inference, passes.images))
 
 
-def _as_trained(arm: Arm, raw: npt.NDArray[Any] | None) -> AffineMap | None:
-    """The map that the weights were trained with, measured the same way: at the first kernel."""
-    if raw is None or arm.as_trained is None:
-        return None
+def _map_of(
+    arm: Arm,
+    raw: npt.NDArray[Any],
+    images: npt.NDArray[Any],
+    measured: tuple[Passes, npt.NDArray[Any]] | None = None,
+) -> AffineMap | None:
+    """The map from raw pixels to the first kernel when the model is fed these images.
+
+    Args:
+        arm: The arm.
+        raw: ``(n, height, width, channels)``.
+        images: What is fed for them.
+        measured: A pass that was made already, and the tensor at the first kernel in it.
+    """
+    if measured is not None and measured[0].images is not None and np.array_equal(images, measured[0].images):
+        return fit_affine(raw, measured[1])
     model = arm.network[0]
-    images = arm.as_trained(raw)
     with undisturbed(model):
         seen, _ = watch(model, lambda: model.predict_step((images,)))
     found = first_kernel_input(seen, images)

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm, Split
 from equivcheck.arms.user_code import user_code
 from equivcheck.diff.identity import match_ids, match_images
+from equivcheck.diff.views import in_order
 from equivcheck.errors import InconclusiveError, UserCodeError
 from equivcheck.evidence import OrderTrace
+from equivcheck.trace.augmented import match_changed
 from equivcheck.trace.labels import class_index, count_outputs
 from equivcheck.trace.order import Batch, number_samples, record
 
@@ -119,8 +121,8 @@ def match(bottleneck: Split, left: Walk, frozen: Split, right: Walk) -> npt.NDAr
     other = right.raw if right.raw is not None else right.images
     if reference is None or other is None or reference.ndim != 4 or other.ndim != 4:  # noqa: PLR2004
         return None
-    rows = match_images(reference, other)
-    return rows if (rows >= 0).any() else None
+    found = match_changed(reference, left.order, other, right.order, match_images(reference, other))
+    return found if found is not None and (found >= 0).any() else None
 
 
 def _show_the_same(left: Walk, right: Walk, rows: npt.NDArray[np.int64]) -> bool:
@@ -128,8 +130,11 @@ def _show_the_same(left: Walk, right: Walk, rows: npt.NDArray[np.int64]) -> bool
     assert left.raw is not None
     assert right.raw is not None
     found = np.flatnonzero(rows >= 0)[:_SHOWN]
-    matches = match_images(left.raw[rows[found]], right.raw[found])
-    return bool((matches >= 0).mean() > 0.5)  # noqa: PLR2004
+    pictures = left.raw[rows[found]], right.raw[found]
+    if (match_images(*pictures) >= 0).mean() > 0.5:  # noqa: PLR2004
+        return True
+    # Read at another size, or resized in another way: more like itself than like any other.
+    return in_order(*pictures, np.zeros(len(found), np.int64), mirrored=False)
 
 
 def renumbered(walked: Walk, numbers: npt.NDArray[np.int64], reference: int) -> OrderTrace:

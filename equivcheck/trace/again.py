@@ -1,0 +1,63 @@
+"""Whether the user's function gives the same images when it is called again.
+
+Asked only where the arms' images differ in a way that a second call can explain: it costs the user's own extraction of
+features once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from equivcheck.arms.arm import Arm
+from equivcheck.diff.image_gap import image_gap
+from equivcheck.evidence import Evidence
+from equivcheck.trace.observed import PROBES, Observed
+
+
+def images_suspicious(evidence: Evidence) -> bool:
+    """Whether one arm's images may be random views, or preprocessed more than once."""
+    gap = evidence.image_gap
+    if gap is None or gap.kind not in {"affine", "views"}:
+        return False
+    return not (gap.smooth is not None and gap.smooth.identity)
+
+
+def with_images_again(evidence: Evidence, observed: Observed, built: Arm) -> Evidence:
+    """The evidence with what became of one arm's images.
+
+    Args:
+        evidence: As measured.
+        observed: One arm.
+        built: The same arm, built again from another seed.
+    """
+    before, after = observed.train.images, built.train.images
+    if before is None or after is None or before.ndim != 4 or len(before) != len(after):  # noqa: PLR2004
+        return evidence
+    rows = np.linspace(0, len(before) - 1, min(PROBES, len(before))).astype(int)
+    gap = image_gap(before[rows], after[rows])
+    if observed.arm.name == "bottleneck":
+        arm = evidence.bottleneck
+        return replace(evidence, bottleneck=replace(arm, images=replace(arm.images, again=gap)))
+    arm = evidence.frozen
+    return replace(evidence, frozen=replace(arm, images=replace(arm.images, again=gap)))
+
+
+@contextmanager
+def kept_arrays(*arms: Arm) -> Iterator[None]:
+    """Puts the arms' float arrays back as they were: a function that works in place changes them when called again."""
+    splits = [split for arm in arms for split in (arm.train, arm.validation) if split is not None]
+    arrays = [array for split in splits for array in (split.feed.x, split.lent, split.images)]
+    kept = [
+        (array, array.copy())
+        for array in arrays
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable
+    ]
+    try:
+        yield
+    finally:
+        for array, copy in kept:
+            array[...] = copy
