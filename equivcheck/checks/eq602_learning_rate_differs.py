@@ -58,6 +58,7 @@ end_to_end.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mean_squared_err
         "https://keras.io/api/callbacks/learning_rate_scheduler/",
         "https://keras.io/api/callbacks/reduce_lr_on_plateau/",
     )
+    requires = ("EQ503", "EQ504")
     fault = Fault({"frozen.training.optimizer.learning_rate": 0.04})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
