@@ -90,7 +90,7 @@ def run_document(
     with clock.stage("trying the repairs"):
         trial = laboratory.try_repairs(probed, trained)
     examination, evidence = probed.examination, probed.evidence
-    obstacle = _obstacle(examination.failed, trained)
+    obstacle = _obstacle(examination.skipped, trained)
     verdict = _verdict(trial.findings, obstacle, trained)
     return Report(
         name=experiment.name,
@@ -148,10 +148,10 @@ def _left_out(checks: Sequence[Check]) -> list[Skipped]:
     return [Skipped(check.code, "not selected") for check in all_checks() if check.code not in ran]
 
 
-def _obstacle(failed: Sequence[str], curves: Sequence[Curve]) -> str | None:
+def _obstacle(skipped: Sequence[Skipped], curves: Sequence[Curve]) -> str | None:
     """Why the arms cannot be called equivalent although nothing was found."""
-    if failed:
-        return f"the checks {', '.join(failed)} failed themselves"
+    if failed := [f"{check.code}: {check.reason}" for check in skipped if check.failed]:
+        return "; ".join(failed)
     if not all(math.isfinite(value) for curve in curves for value in curve.values):
         return "the training reached NaN or infinity, and such curves say nothing"
     return None

@@ -85,7 +85,8 @@ def _check_arguments(model: keras.Model, fit: Mapping[str, Any], function: str) 
 
 
 def _split(data: Any, images: Any, function: str, *, bottleneck: bool) -> Split:
-    if isinstance(data, Iterator):
+    # Generators of ImageDataGenerator are both: fit takes them as data sets, which begin anew.
+    if isinstance(data, Iterator) and not isinstance(data, keras.utils.PyDataset):
         raise InputError(
             f"{function}: data is a {type(data).__name__}, which yields its batches only once; "
             "expected arrays, a tf.data.Dataset or a keras.utils.PyDataset"

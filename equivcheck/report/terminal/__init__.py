@@ -26,7 +26,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     Args:
         report: What to print. Nothing in it is taken for markup, and control characters are made visible.
         console: Where to; its width, colours and encoding are respected.
-        verbose: Also every layer, the loss curves and the skipped checks.
+        verbose: Also every layer, the loss curves and all skipped checks.
     """
     page = Page(console)
     verdict(page, report)
@@ -36,6 +36,5 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     layers(page, report, everything=verbose)
     curves(page, report, losses=verbose)
     cleared(page, report)
-    if verbose:
-        skipped(page, report)
+    skipped(page, report, everything=verbose)
     closing(page, report)
