@@ -1,4 +1,4 @@
-"""A check that itself fails, through the command line: told with its code and reason, and nobody is told all is well."""
+"""A check that itself fails, through the command line: told with its code and reason, and never passed over."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Broken:
         self.error = error
 
     def examine(self, _evidence):
+        """Breaks."""
         raise self.error
 
 

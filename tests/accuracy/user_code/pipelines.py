@@ -147,7 +147,7 @@ def loaded(x, y, o):
 class OldBatchNormalization(keras.layers.BatchNormalization):
     """As ported from Keras 2.1: freezing it keeps its weights, not its mode."""
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, training=None, mask=None):  # noqa: ARG002  (Keras' own signature)
         if not training:
             return super().call(inputs, training=False)
         mean, variance = keras.ops.moments(inputs, axes=(0, 1, 2))
@@ -159,7 +159,7 @@ class OldBatchNormalization(keras.layers.BatchNormalization):
 class DriftingBatchNormalization(OldBatchNormalization):
     """As ported from Keras 1: its statistics move as well."""
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, training=None, mask=None):  # noqa: ARG002  (Keras' own signature)
         if training:
             mean, variance = keras.ops.moments(inputs, axes=(0, 1, 2))
             self.moving_mean.assign(0.9 * self.moving_mean + 0.1 * mean)
@@ -277,6 +277,25 @@ def compiled(model, o):
     return model
 
 
+def called(base, o):
+    """An input of the model's own, and the backbone called on it."""
+    inputs = x = keras.Input(SIZE)
+    if o.style == "layer_by_layer":
+        for layer in base.layers[1:]:
+            x = layer(x)
+        return inputs, x
+    if o.inside == "rescaling":
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+    if o.inside == "operations":
+        x = x / 127.5 - 1.0
+    if o.inside == "flip":
+        x = keras.layers.RandomFlip("horizontal", seed=3)(x)
+    if o.style == "training_false":
+        return inputs, base(x, training=False)
+    wrapper = {"nested": None, "wrapped": Wrapped, "inference": InferenceOnly}[o.style]
+    return inputs, wrapper(base)(x) if wrapper else base(x)
+
+
 def joined(base, o):
     """Backbone and head in one model, in one of the ways in which people join them."""
     head = head_layers(o)
@@ -286,28 +305,7 @@ def joined(base, o):
         return EndToEnd(base, head, "inference")
     if o.style == "sequential":
         return keras.Sequential([keras.Input(SIZE), base, *head], name="stacked")
-    if o.style == "flat":
-        inputs, x = base.input, base.output
-    elif o.style == "layer_by_layer":
-        inputs = x = keras.Input(SIZE)
-        for layer in base.layers[1:]:
-            x = layer(x)
-    else:
-        inputs = keras.Input(SIZE)
-        x = inputs
-        if o.inside == "rescaling":
-            x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(x)
-        if o.inside == "operations":
-            x = x / 127.5 - 1.0
-        if o.inside == "flip":
-            x = keras.layers.RandomFlip("horizontal", seed=3)(x)
-        call = {
-            "nested": lambda: base(x),
-            "training_false": lambda: base(x, training=False),
-            "wrapped": lambda: Wrapped(base)(x),
-            "inference": lambda: InferenceOnly(base)(x),
-        }[o.style]
-        x = call()
+    inputs, x = (base.input, base.output) if o.style == "flat" else called(base, o)
     for layer in head:
         x = layer(x)
     return keras.Model(inputs, x, name="end_to_end")
