@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -77,6 +77,7 @@ class Outcome:
 
     Attributes:
         errors: Codes in the order in which they are shown.
+        uncovered: Those of them that only showed once the others' repairs were applied, as a run does by itself.
         others: Codes of warnings and notes.
         failed: Codes of checks that failed themselves.
         trouble: What was raised, if the arms could not be compared at all.
@@ -88,6 +89,7 @@ class Outcome:
     failed: tuple[str, ...] = ()
     trouble: str | None = None
     seconds: float = 0.0
+    uncovered: tuple[str, ...] = ()
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Outcome:
@@ -117,9 +119,13 @@ class Judgement:
         return not (self.missed or self.behind or self.alarms or self.broken)
 
 
+def missed(case: Case, said: Collection[str]) -> tuple[Cause, ...]:
+    """The planted causes that none of these codes names."""
+    return tuple(cause for cause in case.planted if not set(said) & set(cause.codes))
+
+
 def judge(case: Case, outcome: Outcome) -> Judgement:
     """Compares what was said with what was planted."""
-    said = {*outcome.errors, *outcome.others}
     explained = {code for cause in case.planted for code in (*cause.codes, *cause.also)}
     behind: tuple[str, ...] = ()
     if case.kind == "single" and outcome.errors:
@@ -127,7 +133,7 @@ def judge(case: Case, outcome: Outcome) -> Judgement:
         first = next((place for place, code in enumerate(outcome.errors) if code in cause.codes), len(outcome.errors))
         behind = tuple(code for code in outcome.errors[:first] if code not in cause.also)
     return Judgement(
-        missed=tuple(cause for cause in case.planted if not said & set(cause.codes)),
+        missed=missed(case, (*outcome.errors, *outcome.others)),
         behind=behind,
         alarms=tuple(code for code in outcome.errors if code not in explained),
         broken=(*outcome.failed, *([outcome.trouble] if outcome.trouble else [])),

@@ -184,6 +184,8 @@ IN_CODE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "a batch size that divides": ({"batch": 11}, {}, {}),
     "features extracted in other batches": ({}, {}, {"extracted": 32}),
     "features extracted one by one": ({}, {}, {"extracted": 1}),
+    "half precision in both": ({"precision": "mixed"}, {}, {}),
+    "features of half precision": ({}, {}, {"precision": "mixed backbone"}),
     "validated on the training samples in both": ({"validation": "training"}, {}, {}),
 }
 

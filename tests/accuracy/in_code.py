@@ -144,7 +144,7 @@ FAULTS: tuple[Planted, ...] = (
     _fault("more epochs", "EQ605", frozen={"epochs": 3}),
     _fault("stopped early", "EQ605", frozen={"callbacks": True}),
     # numerics
-    _fault("half precision", "EQ704", frozen={"precision": "mixed_float16"}),
+    _fault("half precision", "EQ704", frozen={"precision": "mixed"}),
 )
 
 #: Options under which some fault shows no more: what a case may not combine, and why.

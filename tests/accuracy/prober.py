@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cases import CLEAN, Case, Outcome
+from cases import CLEAN, Case, Outcome, missed
 
 from equivcheck.catalog import all_checks
 from equivcheck.errors import EquivcheckError
@@ -30,38 +31,37 @@ class Prober:
         """What the tool says of a case; what it raises is part of the outcome."""
         start = time.perf_counter()
         try:
-            findings, failed = self._examined(case)
-            trouble = None
+            outcome = self._trained(case) if case.trained else self._probed(case)
         except EquivcheckError as error:
-            findings, failed, trouble = (), (), f"{type(error).__name__}: {error}"
+            outcome = Outcome((), trouble=f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001  (a bug of ours is what a study is there to find)
-            findings, failed, trouble = (), (), f"bug: {type(error).__name__}: {error}"
+            outcome = Outcome((), trouble=f"bug: {type(error).__name__}: {error}")
         gc.collect()  # the arms, before the next ones are built
-        return Outcome(
-            errors=tuple(dict.fromkeys(finding.code for finding in of_severity(findings, "error"))),
-            others=tuple(sorted({finding.code for finding in findings if finding.severity != "error"})),
-            failed=failed,
-            trouble=trouble,
-            seconds=round(time.perf_counter() - start, 2),
-        )
+        return replace(outcome, seconds=round(time.perf_counter() - start, 2))
 
-    def _examined(self, case: Case) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    def _probed(self, case: Case) -> Outcome:
+        """Without a training; where a cause is missed, with the repairs of the others applied, as a run does."""
         from equivcheck import runtime
 
         runtime.prepare()
         from equivcheck.arms.build import Builder
         from equivcheck.laboratory import Laboratory
 
-        document = self.document(case)
-        if case.trained:
-            from equivcheck.pipeline import run_document
+        experiment = resolve(self.document(case))
+        laboratory = Laboratory(all_checks(), Builder(experiment, self.folder / "features"), lambda *_: None)
+        probed = laboratory.probe(experiment)
+        found, failed = probed.examination.findings, probed.examination.failed
+        seen = outcome_of(found, failed)
+        if not missed(case, (*seen.errors, *seen.others)):
+            return seen
+        tried = outcome_of(laboratory.try_repairs(probed, ()).findings[len(found) :])
+        return replace(seen, errors=(*seen.errors, *tried.errors), uncovered=tried.errors)
 
-            report = run_document(document, cache_dir=self.folder / "features")
-            return report.findings, tuple(skipped.code for skipped in report.skipped if skipped.failed)
-        experiment = resolve(document)
-        builder = Builder(experiment, self.folder / "features")
-        examination = Laboratory(all_checks(), builder, lambda *_: None).probe(experiment).examination
-        return examination.findings, examination.failed
+    def _trained(self, case: Case) -> Outcome:
+        from equivcheck.pipeline import run_document
+
+        report = run_document(self.document(case), cache_dir=self.folder / "features")
+        return outcome_of(report.findings, [skipped.code for skipped in report.skipped if skipped.failed])
 
     def document(self, case: Case) -> Document:
         """The spec of a case, its files written if it has any of its own."""
@@ -76,3 +76,12 @@ class Prober:
         for patch in case.patches:
             document = document.patched(patch)
         return document
+
+
+def outcome_of(findings: Sequence[Finding], failed: Sequence[str] = ()) -> Outcome:
+    """The codes of findings, errors in the order in which a report shows them."""
+    return Outcome(
+        errors=tuple(dict.fromkeys(finding.code for finding in of_severity(findings, "error"))),
+        others=tuple(sorted({finding.code for finding in findings if finding.severity != "error"})),
+        failed=tuple(failed),
+    )

@@ -82,6 +82,7 @@ def _totals(results: Results) -> list[str]:
         judged = [judge(case, outcome) for case, outcome in found]
         planted = sum(len(case.planted) for case, _ in found)
         named = planted - sum(len(judgement.missed) for judgement in judged)
+        later = sum(bool(outcome.uncovered) for _, outcome in found)
         first = sum(not judgement.behind and not judgement.missed for judgement in judged)
         rows.append(
             [
@@ -89,11 +90,20 @@ def _totals(results: Results) -> list[str]:
                 len(found),
                 f"{named} of {planted}" + (f" ({100 * named / planted:.1f} %)" if planted else "") if planted else "",
                 f"{first} of {len(found)}" if kind == "single" else "",
+                later if planted else "",
                 sum(bool(judgement.alarms) for judgement in judged),
                 _broken(found),
             ]
         )
-    headings = ["pipelines", "number", "causes named", "cause first", "with another error", "could not be judged"]
+    headings = [
+        "pipelines",
+        "number",
+        "causes named",
+        "cause first",
+        "uncovered by repairing others",
+        "with another error",
+        "could not be judged",
+    ]
     return _table(headings, rows)
 
 

@@ -161,7 +161,7 @@ def test_a_study_that_is_stopped_goes_on_where_it_was(few, tmp_path, capsys):
     few.outcomes["case 1"] = Outcome(("EQ104", "EQ201"))
     assert study.main(["--cache", str(tmp_path)], few) == 0
     assert few.ran == ["case 0", "case 1", "case 1", "case 2"]
-    assert "| one fault | 1 | 1 of 1 (100.0 %) | 1 of 1 | 0 | 0 |" in capsys.readouterr().out
+    assert "| one fault | 1 | 1 of 1 (100.0 %) | 1 of 1 | 0 | 0 | 0 |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ arm another option than the other. The images are patterns of four classes, 16 x
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -331,6 +332,16 @@ def freeze(base, model, o):
         model.trainable = False
 
 
+@contextmanager
+def precision(o, part):
+    """Under which policy the backbone or the model is built."""
+    keras.config.set_dtype_policy("mixed_float16" if o.precision in {"mixed", f"mixed {part}"} else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 # --- arms ---
 
 DEFAULTS = {
@@ -364,7 +375,7 @@ DEFAULTS = {
     "weighted": False,
     "misaligned": "no",
     "validation": "own",
-    "precision": "float32",
+    "precision": "single",
     "callbacks": False,
     "extracted": 8,
 }
@@ -405,7 +416,8 @@ def validation_samples(o):
 def bottleneck(**options):
     """A head on features that were stored before."""
     o = chosen(options)
-    base = backbone(o)
+    with precision(o, "backbone"):
+        base = backbone(o)
     base.trainable = False
     images, labels = samples(o.data)
     x = scaled(images, o.scale)
@@ -418,7 +430,8 @@ def bottleneck(**options):
         labels = labels[np.random.default_rng(3).permutation(len(labels))]
     if o.misaligned == "stale":
         features = backbone(chosen({**options, "weights": 99})).predict(x, verbose=0)
-    model = compiled(keras.Sequential([keras.Input(features.shape[1:]), *head_layers(o)], name="top"), o)
+    with precision(o, "model"):
+        model = compiled(keras.Sequential([keras.Input(features.shape[1:]), *head_layers(o)], name="top"), o)
     y = encoded(renumbered(labels, o), o.labels)
     data, extra = loaded(features, y, o)
     held_features = base.predict(held, batch_size=o.extracted, verbose=0)
@@ -436,13 +449,10 @@ def bottleneck(**options):
 def frozen(**options):
     """Backbone and head trained end to end."""
     o = chosen(options)
-    if o.precision != "float32":
-        keras.config.set_dtype_policy(o.precision)
-    try:
+    with precision(o, "backbone"):
         base = backbone(o)
+    with precision(o, "model"):
         model = joined(base, o)
-    finally:
-        keras.config.set_dtype_policy("float32")
     freeze(base, model, o)
     images, labels = samples(o.data)
     x = scaled(images, "none" if o.inside in {"rescaling", "operations"} else o.scale)
