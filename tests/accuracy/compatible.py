@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from equivcheck.catalog import all_checks
+from equivcheck.check import Fault
 from equivcheck.findings import Patch
 
 #: Codes of two faults of which the first leaves nothing of the second to be seen, and why.
 MASKED: dict[tuple[str, str], str] = {
+    ("EQ101", "EQ104"): "the shorter table that plants it is in mixed order",
     ("EQ502", "EQ703"): "heads of other shapes have no weights in common, so their updates cannot be compared",
 }
 
@@ -16,12 +18,27 @@ _REQUIRES = {check.code: set(check.requires) for check in all_checks()}
 
 
 def apart(first: Patch, second: Patch) -> bool:
-    """Whether two patches leave each other's keys alone; the same value for the same key is no conflict."""
+    """Whether two patches leave each other's keys alone."""
+    return not any(_touch(_shared(one), _shared(other)) for one in first for other in second)
+
+
+def agree(first: Patch, second: Patch) -> bool:
+    """Whether two clean pipelines can be one: the same value for the same key is no conflict between them."""
     return not any(
         _touch(_shared(one), _shared(other)) and (one, first[one]) != (other, second[other])
         for one in first
         for other in second
     )
+
+
+def fits(base: Patch, fault: Fault) -> bool:
+    """Whether a fault can be planted on a base. What the base has already would be no fault on it."""
+    return apart(base, fault.patch) and agree(base, fault.start)
+
+
+def both_fit(one: Fault, other: Fault) -> bool:
+    """Whether two faults can be planted in one pipeline."""
+    return fits(one.start, other) and fits(other.start, one) and apart(one.patch, other.patch)
 
 
 def _shared(key: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from cases import Case, Cause
-from compatible import apart, why_not
+from compatible import both_fit, fits, why_not
 
 from equivcheck.catalog import all_checks
 from equivcheck.check import Check
@@ -42,9 +42,11 @@ UNFIT: dict[tuple[str, str], str] = {
     ("vgg", "EQ402"): "the network has no BatchNormalization",
     ("vgg", "EQ403"): "the network has no BatchNormalization",
     ("flat call", "EQ501"): "its slice [:-2] freezes all weights of a flat model but the head's",
+    ("inference call", "EQ401"): "a backbone in inference mode drops nothing",
     ("inference call", "EQ402"): "a backbone in inference mode uses no batch statistics",
     ("inference call", "EQ403"): "a backbone in inference mode moves no statistics",
     ("mixed order, batches of 20", "EQ102"): "120 samples fill batches of 20",
+    ("mixed order, batches of 20", "EQ104"): "its samples are not sorted by class",
 }
 
 #: Printed in the report: the same seed draws the same combinations from the same catalogue.
@@ -90,13 +92,11 @@ def _cause(check: Check) -> Cause:
 
 
 def _fits(base: str, check: Check) -> bool:
-    fault = {**check.fault.start, **check.fault.patch}
-    return (base, check.code) not in UNFIT and apart(BASES[base], fault)
+    return (base, check.code) not in UNFIT and fits(BASES[base], check.fault)
 
 
 def _patches_apart(group: Sequence[Check]) -> bool:
-    faults = [{**check.fault.start, **check.fault.patch} for check in group]
-    return all(apart(one, other) for one, other in combinations(faults, 2))
+    return all(both_fit(one.fault, other.fault) for one, other in combinations(group, 2))
 
 
 def _together(group: Sequence[Check]) -> bool:

@@ -15,6 +15,7 @@ from cases import Case, Cause, Outcome, judge
 from journal import Journal
 
 from equivcheck.catalog import all_checks
+from equivcheck.check import Fault
 
 CASES = {case.name: case for case in study.all_cases()}
 CODES = {check.code for check in all_checks()}
@@ -119,7 +120,7 @@ def test_nothing_is_planted_together_that_hides(name):
         ({"frozen.labels": 1}, {"bottleneck.labels": 2}, False),
         ({"backbone": 1}, {"frozen.backbone.call": 2}, False),
         ({"backbone.cut": 1}, {"backbone.call": 2}, True),
-        ({"backbone.cut": 1}, {"backbone.cut": 1}, True),
+        ({"backbone.cut": 1}, {"backbone.cut": 1}, False),
         ({"frozen": 1}, {"labels": 2}, False),
         ({}, {"labels": 2}, True),
     ],
@@ -127,6 +128,20 @@ def test_nothing_is_planted_together_that_hides(name):
 def test_patches_that_meet_are_found(one, other, apart):
     assert compatible.apart(one, other) is apart
     assert compatible.apart(other, one) is apart
+
+
+@pytest.mark.parametrize(
+    ("base", "fault", "fits"),
+    [
+        ({"backbone.cut": 1}, Fault({"labels": 2}, start={"backbone.cut": 1}), True),
+        ({"backbone.cut": 1}, Fault({"labels": 2}, start={"backbone.cut": 3}), False),
+        ({"backbone.cut": 1}, Fault({"backbone.cut": 1}), False),
+        ({"frozen.labels": 1}, Fault({"labels": 1}), False),
+    ],
+)
+def test_a_fault_that_the_base_has_already_is_none(base, fault, fits):
+    assert compatible.fits(base, fault) is fits
+    assert compatible.both_fit(Fault({"made": "up"}, start=base), fault) is fits
 
 
 def test_every_code_that_a_rule_names_exists():
