@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 
 from equivcheck.check import Check
 from equivcheck.evidence import Evidence
-from equivcheck.findings import SEVERITIES, Cleared, Finding, Skipped
+from equivcheck.findings import CHECK_FAILED, SEVERITIES, Cleared, Finding, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
                 (findings if isinstance(said, Finding) else cleared).append(said)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  (one broken check must not hide what the others found)
             failed.append(code)
-            skipped.append(Skipped(code, f"the check itself failed: {type(error).__name__}: {error}"))
+            skipped.append(Skipped(code, f"{CHECK_FAILED}: {type(error).__name__}: {error}"))
     findings.sort(key=lambda found: (SEVERITIES.index(found.severity), found.code))
     return Examination(
         tuple(findings),

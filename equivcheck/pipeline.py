@@ -122,7 +122,7 @@ def run_document(
         with clock.stage("replaying counterfactuals"):
             shares, trial = laboratory.attribute(probed, trial, seconds=budget)
     examination, evidence = probed.examination, probed.evidence
-    obstacle = _obstacle(examination.failed, trained, trial.findings)
+    obstacle = _obstacle(examination.skipped, trained, trial.findings)
     verdict = _verdict(trial.findings, obstacle, trained)
     return Report(
         name=experiment.name,
@@ -190,12 +190,12 @@ def _left_out(checks: Sequence[Check]) -> list[Skipped]:
     return [Skipped(check.code, "not selected") for check in all_checks() if check.code not in ran]
 
 
-def _obstacle(failed: Sequence[str], curves: Sequence[Curve], findings: Sequence[Finding]) -> str | None:
+def _obstacle(skipped: Sequence[Skipped], curves: Sequence[Curve], findings: Sequence[Finding]) -> str | None:
     """Why the arms cannot be called equivalent although nothing was found that makes them differ."""
     if any(finding.code == _NOT_REPRODUCIBLE for finding in findings):
         return "the user's code gives another arm on each run"
-    if failed:
-        return f"the checks {', '.join(failed)} failed themselves"
+    if failed := [f"{check.code}: {check.reason}" for check in skipped if check.failed]:
+        return "; ".join(failed)
     if not all(math.isfinite(value) for curve in curves for value in curve.values):
         return "the training reached NaN or infinity, and such curves say nothing"
     return None

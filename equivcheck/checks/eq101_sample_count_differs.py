@@ -24,8 +24,8 @@ class SampleCountDiffers(Check):
     )
     shows = """\
 x, y = np.zeros((16, 8), "float32"), np.zeros((16, 1), "int64")
-bottleneck = keras.utils.split_dataset((x, y), left_size=16, shuffle=False)[0]
-frozen = keras.utils.split_dataset((x, y), left_size=12, shuffle=False)[0]
+bottleneck, _ = keras.utils.split_dataset((x, y), left_size=15, shuffle=False)
+frozen, _ = keras.utils.split_dataset((x, y), left_size=12, shuffle=False)
 """
     clean = """\
 x, y = np.zeros((16, 8), "float32"), np.zeros((16, 1), "int64")

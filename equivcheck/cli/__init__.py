@@ -23,7 +23,7 @@ from equivcheck import __version__
 from equivcheck.cli.exits import Door, guarded, remember_verbose, say, worst
 from equivcheck.cli.fix import place_of_repaired, write_repaired
 from equivcheck.cli.outputs import FORMATS, plan, write
-from equivcheck.cli.page import page
+from equivcheck.cli.page import catalogue, page
 from equivcheck.errors import InputError, SpecError
 
 Progress = Callable[[str, int, int], None]
@@ -175,12 +175,22 @@ def explain(code: str, **_: Any) -> None:
 
 
 @cli.command()
-@click.option("--output-format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--output-format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="markdown: the pages of all checks in one.",
+)
 @verbose_option
 def checks(form: str, **_: Any) -> None:
     """Lists all checks."""
     from equivcheck.catalog import all_checks  # noqa: PLC0415
 
+    if form == "markdown":
+        click.echo(catalogue(all_checks()), nl=False)
+        return
     rows = [{"code": check.code, "name": check.name, "title": check.title} for check in all_checks()]
     if form == "json":
         click.echo(json.dumps(rows, indent=2))

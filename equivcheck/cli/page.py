@@ -1,12 +1,22 @@
-"""The page of one check, all of it from what its class says about itself."""
+"""The page of one check, and the catalogue of all, from what their classes say about themselves."""
 
 from __future__ import annotations
 
+import re
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from equivcheck.check import Check
+
+
+def catalogue(checks: Sequence[Check]) -> str:
+    """Markdown with a table of all checks and the page of each."""
+    rows = "\n".join(f"| [{check.code}](#{_anchor(check)}) | {check.name} | {check.title} |" for check in checks)
+    contents = f"| code | name | finds |\n|---|---|---|\n{rows}\n"
+    return "\n".join(["# Checks\n", contents, *(_lowered(page(check)) for check in checks)])
 
 
 def page(check: Check) -> str:
@@ -23,6 +33,17 @@ def page(check: Check) -> str:
     }
     body = "\n".join(f"## {heading}\n\n{text}\n" for heading, text in sections.items())
     return f"# {check.code} {check.name}\n\n{check.title}\n\n{body}"
+
+
+def _anchor(check: Check) -> str:
+    """What a renderer makes of the page's heading: lower case, hyphens for spaces."""
+    return f"{check.code} {check.name}".lower().replace(" ", "-")
+
+
+def _lowered(markdown: str) -> str:
+    """A page as a part of a larger one: its headings one level down; a comment in its code stays a comment."""
+    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part.startswith("```") else re.sub(r"^#", "##", part, flags=re.MULTILINE) for part in parts)
 
 
 def _code(text: str) -> str:

@@ -41,6 +41,7 @@ def trace_labels(
     per_sample = None
     with undisturbed(model):
         try:
+            _ask_about_a_batch(model, labels, outputs)
             preferred = _preferred(model, labels, index, outputs)
             if probes is not None and predictions is not None and predictions.shape[-1] == outputs:
                 per_sample = np.array([loss_of(model, probes[[row]], predictions[[row]]) for row in range(len(probes))])
@@ -84,6 +85,16 @@ def class_index(labels: npt.NDArray[Any], outputs: int) -> npt.NDArray[np.int64]
         found: npt.NDArray[np.int64] = labels.reshape(len(labels), -1).argmax(axis=1)
         return found
     return labels.reshape(len(labels), -1)[:, 0].astype(np.int64)
+
+
+def _ask_about_a_batch(model: keras.Model, labels: npt.NDArray[Any], outputs: int) -> None:
+    """Lets the loss raise on a batch as ``fit`` would give it.
+
+    Labels of shape (1,) are stretched over the outputs without a word, and so are (n,) over n outputs: so neither one
+    sample nor as many as there are outputs would tell.
+    """
+    batch = labels[: outputs + 1]
+    loss_of(model, batch, np.full((len(batch), outputs), 1 / outputs, np.float32))
 
 
 def _preferred(

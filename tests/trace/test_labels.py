@@ -187,3 +187,10 @@ def test_penalties_that_do_not_depend_on_the_label_are_left_out(tensorflow):
         losses.append(trace.per_sample)
     np.testing.assert_allclose(losses[0], np.log(4), rtol=1e-6)
     np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
+
+
+def test_integers_without_an_axis_of_their_own_do_not_fit_a_loss_over_columns(asked):
+    """One sample is stretched over the outputs without a word; a batch of them makes fit raise."""
+    unfit = asked("mean_squared_error", "flat")
+    assert "Incompatible shapes" in unfit.failure or "must be broadcastable" in unfit.failure
+    assert asked("sparse_categorical_crossentropy", "flat").failure is None

@@ -27,7 +27,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     Args:
         report: What to print. Nothing in it is taken for markup, and control characters are made visible.
         console: Where to; its width, colours and encoding are respected.
-        verbose: Also every layer, the loss curves and the skipped checks.
+        verbose: Also every layer, the loss curves and all skipped checks.
     """
     page = Page(console)
     verdict(page, report)
@@ -38,6 +38,5 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     curves(page, report, losses=verbose)
     observed(page, report)
     cleared(page, report)
-    if verbose:
-        skipped(page, report)
+    skipped(page, report, everything=verbose)
     closing(page, report)

@@ -32,12 +32,13 @@ def cleared(page: Page, report: Report) -> None:
             page.paragraph(f"measured: {measured(difference.measured)}", "dim", indent=2)
 
 
-def skipped(page: Page, report: Report) -> None:
-    """Writes the checks that did not judge, and why."""
-    if not report.skipped:
+def skipped(page: Page, report: Report, *, everything: bool) -> None:
+    """Writes the checks that did not judge, and why; those that broke in any case."""
+    shown = [check for check in report.skipped if everything or check.failed]
+    if not shown:
         return
     page.heading("Checks that did not judge")
-    page.write(page.labelled([(check.code, page.prose(check.reason)) for check in report.skipped]))
+    page.write(page.labelled([(check.code, page.prose(check.reason)) for check in shown]))
 
 
 def closing(page: Page, report: Report) -> None:

@@ -1,0 +1,112 @@
+"""How often the tool is right: ``python tests/accuracy/study.py [--write]``.
+
+Plants faults alone and together, declared in a spec and in code, and shows clean pipelines of many kinds. Outcomes are
+kept as they come, so a study that was stopped goes on where it was. Exits with 1 where a target is missed; ``--write``
+also writes ``reports/accuracy.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import clean
+import declared
+import in_code
+from cases import ROOT, Case, Outcome, judge
+from journal import Journal
+from published import page, reached
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Probe = Callable[[Case], Outcome]
+
+
+def all_cases() -> list[Case]:
+    """Every case of the study."""
+    return [
+        *declared.singles(),
+        *in_code.singles(),
+        *declared.combined(),
+        *in_code.combined(),
+        *clean.cases(),
+    ]
+
+
+def run(cases: Sequence[Case], journal: Journal, probe: Probe) -> list[tuple[Case, Outcome]]:
+    """Runs what is not in the journal; shows on stderr how far it is and what went wrong."""
+    console = Console(stderr=True)
+    results = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting", total=len(cases))
+        for case in cases:
+            progress.update(task, description=f"{case.kind}: {case.name}"[:60])
+            outcome = journal.get(case)
+            if outcome is None:
+                outcome = probe(case)
+                journal.keep(case, outcome)
+            if not judge(case, outcome).right:
+                said = outcome.trouble or ", ".join((*outcome.errors, *outcome.others, *outcome.failed))
+                console.print(
+                    f"{case.kind}: {case.name}: said {said or 'nothing'}", markup=False, highlight=False, soft_wrap=True
+                )
+            results.append((case, outcome))
+            progress.advance(task)
+    return results
+
+
+def chosen(cases: Iterable[Case], kinds: Sequence[str], words: Sequence[str]) -> list[Case]:
+    """The cases of these kinds whose name holds one of these words; all, where nothing is asked for."""
+    return [
+        case
+        for case in cases
+        if (not kinds or case.kind in kinds) and (not words or any(word in case.name for word in words))
+    ]
+
+
+def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> int:
+    """Runs the study, and says by its exit code whether all targets were reached."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="also write reports/accuracy.md; not with a part")
+    parser.add_argument("--kind", action="append", default=[], choices=["single", "combined", "clean"])
+    parser.add_argument("--match", action="append", default=[], help="only cases whose name holds this")
+    parser.add_argument("--list", action="store_true", help="only list the cases")
+    parser.add_argument("--cache", type=Path, help="folder of the journal and of stored features")
+    options = parser.parse_args(arguments)
+    if options.write and (options.kind or options.match):
+        parser.error("--write publishes the whole study; run it without --kind and --match")
+    cases = chosen(all_cases(), options.kind, options.match)
+    if options.list:
+        sys.stdout.writelines(f"{case.kind}: {case.name}\n" for case in cases)
+        return 0
+    folder = options.cache or default_folder()
+    if probe is None:
+        from prober import Prober
+
+        probe = Prober(folder)
+    try:
+        results = run(cases, Journal(folder), probe)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was run is kept, and the same command goes on from there\n")
+        return 130
+    text = page(results)
+    if options.write:
+        (ROOT / "reports" / "accuracy.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    return 0 if reached(results) else 1
+
+
+def default_folder() -> Path:
+    """Where outcomes are kept: the user's cache, or a folder that may be cleared."""
+    base = os.environ.get("XDG_CACHE_HOME") or (Path.home() / ".cache")
+    folder = Path(base) / "equivcheck-study"
+    return folder if os.access(Path(base).parent, os.W_OK) else Path(tempfile.gettempdir()) / "equivcheck-study"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
