@@ -73,4 +73,6 @@ class Counterfactuals:
 
 def identity(name: ArmName, experiment: Experiment) -> str:
     """What decides how an arm trains, as text: its own keys, and the batch size that features are extracted at."""
-    return repr((name, getattr(experiment, name), Builder(experiment).extraction_batch_size()))
+    spec = getattr(experiment, name)
+    extracted = Builder(experiment).extraction_batch_size() if isinstance(spec, ArmSpec) else None
+    return repr((name, spec, extracted))
