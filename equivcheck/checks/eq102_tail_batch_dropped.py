@@ -45,15 +45,16 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
         """One finding; a warning where both arms drop the same."""
-        missing = {name: _missing_tail(arm) for name, arm in evidence.arms()}
+        available = {name: _available(arm, evidence) for name, arm in evidence.arms()}
+        missing = {name: _missing_tail(arm, available[name]) for name, arm in evidence.arms()}
         dropping: list[Side] = [name for name, count in missing.items() if count]
         if not dropping:
             return
         both = len(dropping) == len(missing)
-        arm = dict(evidence.arms())["frozen" if "frozen" in dropping else "bottleneck"]
+        count = available["frozen" if "frozen" in dropping else "bottleneck"]
         yield self.finding(
             "both" if both else dropping[0],
-            f"{max(missing.values())} of {arm.train.available} training samples do not fill a batch and are never "
+            f"{max(missing.values())} of {count} training samples do not fill a batch and are never "
             f"shown to the {' and the '.join(dropping)} arm.",
             measured={f"{name}_samples_never_shown": value for name, value in missing.items()},
             expected="an epoch shows every sample of the split",
@@ -63,12 +64,19 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
         )
 
 
-def _missing_tail(arm: ArmEvidence) -> int:
+def _available(arm: ArmEvidence, evidence: Evidence) -> int | None:
+    """Samples in the split: a stream does not say how many it has, but the other arm may, of the same samples."""
+    if arm.train.available is not None or not evidence.matched:
+        return arm.train.available
+    return next((other.train.available for _, other in evidence.arms() if other is not arm), None)
+
+
+def _missing_tail(arm: ArmEvidence, available: int | None) -> int:
     """Samples left out of an epoch of full batches, where they are fewer than one batch."""
     order = arm.train
-    if order.available is None or not order.batches or not order.batches[0]:
+    if available is None or not order.batches or not order.batches[0]:
         return 0
     size = max(order.batches[0])
-    missing = order.available - len(np.unique(order.samples[0]))
+    missing = available - len(np.unique(order.samples[0]))
     full = all(batch == size for batch in order.batches[0])
     return missing if full and 0 < missing < size else 0
