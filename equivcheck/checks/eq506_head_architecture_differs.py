@@ -47,7 +47,7 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2), keras.
     advice = "Build the head by one function that both arms call, with the same layers and arguments."
     references = ("https://keras.io/guides/transfer_learning/", "https://keras.io/api/layers/")
     # Other features need another head.
-    requires = ("EQ508",)
+    requires = ("EQ304", "EQ508")
     fault = Fault(
         {
             "frozen.head": [

@@ -53,6 +53,7 @@ for fold in range(2):
         "https://keras.io/api/models/model_training_apis/#compile-method",
         "https://keras.io/guides/transfer_learning/",
     )
+    requires = ("EQ503",)
     fault = Fault({"frozen.callable": "resumed_arm:frozen_arm"})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:

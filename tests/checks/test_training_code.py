@@ -34,9 +34,15 @@ def backbone():
     return base
 
 
+def dense(activation=None, **more):
+    # The same weights wherever it is made.
+    start = keras.initializers.GlorotUniform(seed=7)
+    return keras.layers.Dense(3, activation=activation, kernel_initializer=start, **more)
+
+
 def arm(x, before, optimizer=None, loss=None, head=None, y=LABELS, fit=(), validation=None, metric="accuracy", **more):
     keras.utils.set_random_seed(7)
-    head = head or [keras.layers.Dense(3, activation="softmax")]
+    head = head or [dense("softmax")]
     model = keras.Sequential([*before, *head])
     model.compile(optimizer or keras.optimizers.Adam(0.01), loss or "sparse_categorical_crossentropy", metrics=[metric])
     train = x if isinstance(x, tf.data.Dataset) else (x, y)
@@ -107,8 +113,8 @@ CROSSENTROPY = LOSSES.CategoricalCrossentropy()
 
 #: The frozen arm's expression, and beside it the bottleneck arm's where that is not the plain one.
 FAULTS = {
-    "logits for probabilities": ("frozen(head=[keras.layers.Dense(3)])", "EQ304"),
-    "probabilities for logits": ("frozen(head=[keras.layers.Dense(3), Wrapped()], loss=LOGITS)", "EQ304"),
+    "logits for probabilities": ("frozen(head=[dense()])", "EQ304"),
+    "probabilities for logits": ("frozen(head=[dense(), Wrapped()], loss=LOGITS)", "EQ304"),
     "another accuracy": ("frozen(y=ONE_HOT, loss=CROSSENTROPY, metric='binary_accuracy')", "EQ305"),
     "validation numbered by itself": ("frozen(validation=(IMAGES, (LABELS + 1) % 3))", "EQ306"),
     "class weights": ("frozen(fit={'class_weight': {0: 1.0, 1: 5.0}})", "EQ307"),
@@ -169,12 +175,12 @@ CLEAN = {
         "EQ606",
     ),
     "a head of logits in both": (
-        "frozen(head=[keras.layers.Dense(3)], loss=LOGITS)",
-        "bottleneck(head=[keras.layers.Dense(3)], loss=LOGITS)",
+        "frozen(head=[dense()], loss=LOGITS)",
+        "bottleneck(head=[dense()], loss=LOGITS)",
         None,
     ),
     "a layer behind the softmax": (
-        "frozen(head=[keras.layers.Dense(3, activation='softmax'), keras.layers.Reshape((3,))])",
+        "frozen(head=[dense(activation='softmax'), keras.layers.Reshape((3,))])",
         "bottleneck()",
         None,
     ),
@@ -222,7 +228,7 @@ def test_what_looks_like_a_fault_is_none(run, kind):
 
 
 def test_a_defect_of_both_arms_is_a_warning(run):
-    report = run("frozen(head=[keras.layers.Dense(3)])", "bottleneck(head=[keras.layers.Dense(3)])")
+    report = run("frozen(head=[dense()])", "bottleneck(head=[dense()])")
     (finding,) = report.findings
     assert (finding.code, finding.severity, finding.arm) == ("EQ304", "warning", "both")
 
