@@ -53,7 +53,7 @@ end_to_end.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mean_squared_err
         "https://keras.io/api/optimizers/",
         "Kingma and Ba 2015, Adam: A Method for Stochastic Optimization",
     )
-    requires = ("EQ503", "EQ704")
+    requires = ("EQ503", "EQ504", "EQ704")
     fault = Fault({"frozen.training.optimizer": {"beta_1": 0.5}})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:

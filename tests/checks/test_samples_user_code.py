@@ -25,6 +25,7 @@ N = 36
 LABELS, OTHERS = np.repeat(np.arange(3), 12), np.repeat(np.arange(3), 4)
 IMAGES = RANDOM.normal(LABELS[:, None, None, None], size=(36, 8, 8, 3)).astype("float32")
 UNSEEN = RANDOM.normal(OTHERS[:, None, None, None], size=(12, 8, 8, 3)).astype("float32")
+UNLIKE = np.random.default_rng(9).normal(size=(12, 8, 8, 3)).astype("float32")
 MIXED = RANDOM.permutation(36)
 FIT = {"epochs": 2, "batch_size": 6}
 
@@ -184,13 +185,15 @@ FAULTS = {
     "features taken in training mode": ("EQ111", "bottleneck(features(IMAGES) + 0.1)", "frozen()"),
     "n // batch_size with tf.data": (
         "EQ102",
-        "stored_order()",
+        "bottleneck(features(IMAGES[MIXED]), LABELS[MIXED], IMAGES[MIXED], fit=EIGHT)",
         "dataset(pairs().batch(8, drop_remainder=True))",
+        'EIGHT = {"epochs": 2, "batch_size": 8, "shuffle": False}',
     ),
     "n // batch_size in a sequence": (
         "EQ102",
-        "stored_order()",
+        "bottleneck(features(IMAGES[MIXED]), LABELS[MIXED], IMAGES[MIXED], fit=EIGHT)",
         'frozen(Batches(IMAGES[MIXED], LABELS[MIXED], 8, 36 // 8), fit={"epochs": 2, "shuffle": False})',
+        'EIGHT = {"epochs": 2, "batch_size": 8, "shuffle": False}',
     ),
     "features of n // batch_size steps": (
         "EQ102",
@@ -230,7 +233,11 @@ FAULTS = {
         "frozen(validation=pairs(UNSEEN, OTHERS).shuffle(12, seed=0).take(6).batch(6))",
     ),
     "fewer validation steps": ("EQ110", "bottleneck()", 'frozen(fit={**FIT, "validation_steps": 1})'),
-    "another validation set": ("EQ110", "bottleneck()", "frozen(validation=(UNSEEN - IMAGES[:12], OTHERS))"),
+    "another validation set": (
+        "EQ110",
+        "bottleneck()",
+        "frozen(validation=(UNLIKE, OTHERS))",
+    ),
 }
 
 MORE = (
