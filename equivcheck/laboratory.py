@@ -240,7 +240,7 @@ def _observed(builder: Builder, name: ArmName) -> Observed:
     spec = getattr(builder.experiment, name)
     if isinstance(spec, CodeArm):
         # No more than the features once more, which one epoch of the frozen arm computes as well.
-        with undisturbed(*observed.arm.network):
+        with undisturbed(*observed.arm.network), kept_arrays(observed.arm):
             return replace(observed, repeat=repeat_of_arms(observed, builder.build(name)))
     if spec.backbone.callable is not None:
         return replace(observed, repeat=repeat_of_networks(builder.network(name), builder.network(name)))

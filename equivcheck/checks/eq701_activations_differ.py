@@ -52,7 +52,7 @@ base = keras.Sequential([keras.Input((8,)), keras.layers.BatchNormalization(epsi
         "https://keras.io/api/layers/normalization_layers/batch_normalization/",
         "https://keras.io/guides/transfer_learning/",
     )
-    requires = ("EQ209", "EQ705")
+    requires = ("EQ206", "EQ209", "EQ705")
     fault = Fault(
         {"frozen.backbone.callable": "networks:other_epsilon"},
         start={"backbone.file": None, "backbone.cut": None, "backbone.callable": "networks:plain"},
