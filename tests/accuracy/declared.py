@@ -41,6 +41,8 @@ MOST_BASES = 4
 UNFIT: dict[tuple[str, str], str] = {
     ("vgg", "EQ402"): "the network has no BatchNormalization",
     ("vgg", "EQ403"): "the network has no BatchNormalization",
+    ("vgg", "EQ105"): "the features that are planted are those of another network",
+    ("vgg", "EQ111"): "the features that are planted are those of another network",
     ("flat call", "EQ501"): "its slice [:-2] freezes all weights of a flat model but the head's",
     ("inference call", "EQ401"): "a backbone in inference mode drops nothing",
     ("inference call", "EQ402"): "a backbone in inference mode uses no batch statistics",

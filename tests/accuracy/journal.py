@@ -14,13 +14,20 @@ from cases import ROOT, Case, Outcome
 
 #: What decides about an outcome beside the case itself.
 _DECIDING = ("equivcheck/**/*.py", "fixtures/**/*.py", "fixtures/**/*.yaml", "fixtures/**/*.keras")
+#: What only shows an outcome, or leads to the pipeline.
+_SHOWING = ("report", "cli", "pytest_plugin.py", "callback.py")
 
 
 @cache
 def source() -> str:
     """Hash of the package, the fixtures, the prober and the versions: with another one, an outcome is stale."""
     digest = hashlib.sha256()
-    files = [path for pattern in _DECIDING for path in sorted(ROOT.glob(pattern))]
+    files = [
+        path
+        for pattern in _DECIDING
+        for path in sorted(ROOT.glob(pattern))
+        if not set(path.relative_to(ROOT / path.relative_to(ROOT).parts[0]).parts[:1]) & set(_SHOWING)
+    ]
     for path in [*files, Path(__file__).with_name("prober.py")]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     digest.update(" ".join(version(name) for name in ("tensorflow", "keras", "numpy")).encode())
