@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
@@ -17,6 +17,7 @@ from equivcheck.examine import Examination, examine
 from equivcheck.findings import Finding, Patch
 from equivcheck.measured import Curve
 from equivcheck.repair import concrete
+from equivcheck.replay.rehearse import Rehearsals
 from equivcheck.replay.training import train
 from equivcheck.spec import Experiment, resolve
 from equivcheck.trace.observed import Observed, observe
@@ -74,12 +75,14 @@ class Laboratory:
     Attributes:
         checks: The checks that judge.
         builder: Builds arms; what it has read it does not read again.
-        progress: Told of every epoch.
+        progress: Told of epochs.
+        rehearsals: Compiled trainings, which further arms of the same making use again.
     """
 
     checks: Sequence[Check]
     builder: Builder
     progress: Progress
+    rehearsals: Rehearsals = field(default_factory=Rehearsals, repr=False)
 
     def probe(self, experiment: Experiment, before: Probed | None = None) -> Probed:
         """Builds both arms and measures them.
@@ -104,7 +107,7 @@ class Laboratory:
         curves: list[Curve] = []
         for observed in (probed.bottleneck, probed.frozen):
             if observed.step.failure is None:
-                curves += self._train(observed.arm, probed.experiment, f"training the {observed.arm.name} arm")
+                curves += self._train(observed.arm, probed, f"training the {observed.arm.name} arm")
         return tuple(curves)
 
     def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
@@ -132,17 +135,22 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again = self._train(repaired.frozen.arm, repaired.experiment, "training the repaired arm")
+            again = self._train(repaired.frozen.arm, repaired, "training the repaired arm")
             curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves)
 
-    def _train(self, arm: Arm, experiment: Experiment, stage: str) -> tuple[Curve, ...]:
+    def _train(self, arm: Arm, probed: Probed, stage: str) -> tuple[Curve, ...]:
         with _quiet():
             if not arm.train.feed.arrays:
                 # A dataset goes on from where the probes left it, so the user's function makes another.
-                arm = replace(self.builder, experiment=experiment).build(arm.name)
+                arm = replace(self.builder, experiment=probed.experiment).build(arm.name)
             with undisturbed(arm.model):
-                return train(arm, lambda done, total: self.progress(stage, done, total)).curves
+                return train(
+                    arm,
+                    lambda done, total: self.progress(stage, done, total),
+                    evidence=getattr(probed.evidence, arm.name),
+                    rehearsals=self.rehearsals,
+                ).curves
 
 
 @contextmanager
