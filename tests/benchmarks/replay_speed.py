@@ -24,9 +24,10 @@ FURTHER = 3
 SAMPLES, VALIDATION, FEATURES, CLASSES, EPOCHS = 24, 330, 64, 5, 30
 TITLE = "Compiled trainings"
 HOW = (
-    f"A dense layer on {FEATURES} stored features, {SAMPLES} samples, batch 1, {EPOCHS} epochs, {VALIDATION} samples of "
-    f"validation; median of {RUNS} processes, in each of which `fit`, the first compiled training and further ones ran. "
-    "Joined: small batches of validation are evaluated together. Made by `tests/benchmarks/replay_speed.py --write`."
+    f"A dense layer on {FEATURES} stored features, {SAMPLES} samples, batch 1, {EPOCHS} epochs, {VALIDATION} samples "
+    f"of validation; median of {RUNS} processes, in each of which `fit`, the first compiled training and further ones "
+    "ran. Joined: small batches of validation are evaluated together. Made by "
+    "`tests/benchmarks/replay_speed.py --write`."
 )
 
 #: What is compared with ``fit`` -> most that it may take, as a share of ``fit``: a 25th at first, then a 100th.
