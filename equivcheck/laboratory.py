@@ -21,6 +21,7 @@ from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
+from equivcheck.replay.rehearse import Rehearsals
 from equivcheck.replay.training import train
 from equivcheck.spec import CodeArm, Experiment, resolve
 from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
@@ -97,12 +98,14 @@ class Laboratory:
     Attributes:
         checks: The checks that judge.
         builder: Builds arms; what it has read it does not read again.
-        progress: Told of every epoch.
+        progress: Told of epochs.
+        rehearsals: Compiled trainings, which further arms of the same making use again.
     """
 
     checks: Sequence[Check]
     builder: Builder
     progress: Progress
+    rehearsals: Rehearsals = field(default_factory=Rehearsals, repr=False)
     _trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict, repr=False)
 
     def probe(self, experiment: Experiment, before: Probed | None = None) -> Probed:
@@ -136,7 +139,9 @@ class Laboratory:
         for observed in (probed.bottleneck, probed.frozen):
             name = observed.arm.name
             if observed.step.failure is None:
-                found, came_to = self._train(observed.arm, probed.experiment, f"training the {name} arm", observed)
+                found, came_to = self._train(
+                    observed.arm, probed.experiment, probed.evidence, f"training the {name} arm", observed
+                )
                 self._trained[identity(name, probed.experiment)] = found
                 curves += found
                 outcome |= {} if came_to is None else {name: came_to}
@@ -176,7 +181,9 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again, _ = self._train(repaired.frozen.arm, repaired.experiment, "training the repaired arm")
+            again, _ = self._train(
+                repaired.frozen.arm, repaired.experiment, repaired.evidence, "training the repaired arm"
+            )
             self._trained[identity("frozen", repaired.experiment)] = again
             curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves)
@@ -201,7 +208,7 @@ class Laboratory:
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
             return None, trial
         deadline = time.monotonic() + seconds
-        replays = Replays(tuple(repairs), self._counterfactuals(probed.experiment, repairs), _samples(probed))
+        replays = Replays(tuple(repairs), self._counterfactuals(probed, repairs), _samples(probed))
         missing = explore(replays, REPETITIONS, lambda: time.monotonic() > deadline)
         found = attribution(replays, missing)
         if found is None:
@@ -213,22 +220,35 @@ class Laboratory:
         )
         return found, Trial(findings, (*trial.curves, *_single_repairs(replays)))
 
-    def _counterfactuals(self, experiment: Experiment, repairs: Mapping[str, Patch]) -> Counterfactuals:
+    def _counterfactuals(self, probed: Probed, repairs: Mapping[str, Patch]) -> Counterfactuals:
         def train_arm(arm: Arm, built_for: Experiment) -> tuple[Curve, ...]:
-            return self._train(arm, built_for, f"replay {len(self._trained) + 1}")[0]
+            return self._train(arm, built_for, probed.evidence, f"replay {len(self._trained) + 1}")[0]
 
-        return Counterfactuals(experiment, repairs, self.builder, train_arm, self._trained)
+        return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained)
 
     def _train(
-        self, arm: Arm, experiment: Experiment, stage: str, observed: Observed | None = None
+        self, arm: Arm, experiment: Experiment, evidence: Evidence, stage: str, observed: Observed | None = None
     ) -> tuple[tuple[Curve, ...], Outcome | None]:
-        """The curves of one arm; and what it came to, where that is asked of an observed arm."""
+        """The curves of one arm; and what it came to, where that is asked of an observed arm.
+
+        Args:
+            arm: The arm.
+            experiment: What it was built for.
+            evidence: What was measured on it, or on the arm that it is a counterfactual of.
+            stage: What the progress is told.
+            observed: The arm as it was measured, where its outcome is asked for.
+        """
         with _quiet():
             if not all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None):
                 # A dataset goes on from where the probes left it, so another is made.
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             with undisturbed(arm.model):
-                curves = train(arm, lambda done, total: self.progress(stage, done, total)).curves
+                curves = train(
+                    arm,
+                    lambda done, total: self.progress(stage, done, total),
+                    evidence=getattr(evidence, arm.name),
+                    rehearsals=self.rehearsals,
+                ).curves
                 if observed is None or not any(check.subject == "training" for check in self.checks):
                     return curves, None
                 return curves, measure_outcome(arm.model, observed, curves)

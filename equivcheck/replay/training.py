@@ -1,17 +1,24 @@
-"""Trains one arm as declared, by ``fit`` itself, and keeps its curves."""
+"""Trains one arm as declared and keeps its curves: compiled where that is sure to be the same, else by ``fit``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
+from equivcheck.arms.said import described
 from equivcheck.arms.user_code import user_code
+from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
+from equivcheck.replay.eligible import build, obstacle
+from equivcheck.replay.graph import RefusedError, assign, values_of
+from equivcheck.replay.rehearse import Rehearsals, rehearse
+from equivcheck.trace.state import restored, variables_of
 
 #: Is told how many epochs are done, and how many there will be.
 Progress = Callable[[int, int], None]
@@ -24,18 +31,59 @@ class Training:
     Attributes:
         curves: Loss and metrics per epoch, validation ones with the prefix ``val_``.
         weights: The trained weights of the head, or of the whole model for the frozen arm.
+        how: Whether ``fit`` itself ran, or a compiled graph that gives the same.
+        why: What spoke against compiling it; for a compiled training, how much of the network it ran again.
     """
 
     curves: tuple[Curve, ...]
     weights: tuple[npt.NDArray[np.float32], ...]
+    how: Literal["fit", "compiled"] = "fit"
+    why: str = ""
 
 
-def train(arm: Arm, progress: Progress) -> Training:
+def train(
+    arm: Arm, progress: Progress, *, evidence: ArmEvidence | None = None, rehearsals: Rehearsals | None = None
+) -> Training:
+    """Trains from the arm's seed; the arm's model is trained afterwards.
+
+    Args:
+        arm: The arm.
+        progress: Told of epochs done.
+        evidence: What was measured on the arm, where it was.
+        rehearsals: Compiled trainings of before, where this one is kept as well.
+
+    Raises:
+        UserCodeError: Something of the user's raised: a callback, a data set, a layer.
+    """
+    why = obstacle(arm)
+    if why is None:
+        try:
+            return _compiled(arm, progress, evidence, rehearsals)
+        except RefusedError as refused:
+            why = str(refused)
+        except Exception as error:  # noqa: BLE001  (fit says it in the words that its user knows, or does not meet it)
+            why = f"compiling it raised {described(error)}"
+    return train_by_fit(arm, progress, why)
+
+
+def _compiled(arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals | None) -> Training:
+    build(arm)
+    with restored(variables_of(arm.model)):  # whatever stops it, fit must find the arm as it was
+        done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals or Rehearsals())
+        trained = values_of(variables_of(arm.model))
+    assign(variables_of(arm.model), trained)
+    arm.model.optimizer.finalize_variable_values(arm.model.trainable_weights)
+    curves = tuple(Curve(arm.name, _metric(name), values) for name, values in done.curves.items())
+    return Training(curves, _weights(arm.model), "compiled", done.why)
+
+
+def train_by_fit(arm: Arm, progress: Progress, why: str = "") -> Training:
     """Runs ``fit`` from the arm's seed; the arm's model is trained afterwards.
 
     Args:
         arm: The arm.
         progress: Told after every epoch.
+        why: Why it is not compiled.
 
     Raises:
         UserCodeError: Something of the user's raised: a callback, a data set, a layer.
@@ -57,7 +105,7 @@ def train(arm: Arm, progress: Progress) -> Training:
         Curve(arm.name, _metric(name), tuple(float(value) for value in values))
         for name, values in history.history.items()
     )
-    return Training(curves, tuple(np.array(weight) for weight in arm.model.trainable_variables))
+    return Training(curves, _weights(arm.model), "fit", why)
 
 
 def _metric(name: str) -> str:
@@ -69,3 +117,7 @@ def _metric(name: str) -> str:
         if short in {"acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy"}
         else short
     )
+
+
+def _weights(model: keras.Model) -> tuple[npt.NDArray[np.float32], ...]:
+    return tuple(np.array(weight) for weight in model.trainable_variables)

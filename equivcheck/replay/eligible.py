@@ -1,0 +1,85 @@
+"""Whether a training by ``fit`` can be run as one compiled graph and be sure to be the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend import config  # limits for debugging have no public reader
+
+from equivcheck.arms.arm import Arm
+
+#: Arguments of ``fit`` that are understood, and what each must be; None: anything.
+_ARGUMENTS: dict[str, tuple[Any, ...] | None] = {
+    "epochs": None,
+    "batch_size": None,
+    "shuffle": None,
+    "class_weight": None,
+    "validation_batch_size": None,
+    "verbose": None,
+    "callbacks": (None, [], ()),
+    "initial_epoch": (0,),
+    "steps_per_epoch": (None,),
+    "validation_steps": (None,),
+    "validation_split": (None, 0, 0.0),
+    "validation_freq": (1,),
+}
+#: What ``fit`` is made of: a model with its own may do anything around its steps.
+_AROUND = (
+    "fit",
+    "evaluate",
+    "make_train_function",
+    "make_test_function",
+    "_make_function",
+    "reset_metrics",
+    "get_metrics_result",
+    "_get_metrics_result_or_logs",
+)
+#: What a step is made of: with its own, what reaches the layers need not be what the data set gave.
+_WITHIN = ("train_step", "test_step", "compute_loss", "_compute_loss", "compute_metrics", "__call__")
+
+
+def obstacle(arm: Arm) -> str | None:
+    """Why only ``fit`` itself can train the arm; None where nothing speaks against compiling it."""
+    model, feed = arm.model, arm.train.feed
+    reasons = {
+        "its data are no arrays": not feed.arrays or (arm.validation is not None and not arm.validation.feed.arrays),
+        "the model has a fit of its own": any(_own(model, name) for name in _AROUND),
+        "it is trained eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
+        "it is compiled with jit_compile": model.jit_compile,
+        "it is compiled with steps_per_execution": model.steps_per_execution != 1,
+        "it is trained under a distribution strategy": model._distribute_strategy is not None,  # noqa: SLF001
+        "its epochs are limited": config.max_epochs() or config.max_steps_per_epoch() or model._initial_epoch,  # noqa: SLF001
+        "it has no optimizer": model.optimizer is None,
+        "it is built by fit": not all(layer.built for layer in model._flatten_layers()),  # noqa: SLF001
+    }
+    reasons |= {f"fit is given {name}": not _understood(name, value) for name, value in arm.fit.items()}
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _understood(name: str, value: Any) -> bool:
+    allowed = _ARGUMENTS.get(name, ())
+    return allowed is None or any(type(value) is type(one) and value == one for one in allowed)
+
+
+def build(arm: Arm) -> None:
+    """Makes the variables of loss, metrics and optimizer, which ``fit`` makes on the way."""
+    model, feed = arm.model, arm.train.feed
+    # One row is enough: only shapes matter.
+    model._symbolic_build(data_batch=tuple(part[:1] for part in (feed.x, feed.y)))  # noqa: SLF001
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def has_plain_steps(model: keras.Model) -> bool:
+    """Whether both steps hand the data to the model as they come, and only the model's output to the loss."""
+    return not any(_own(model, name) for name in _WITHIN)
+
+
+def _own(model: keras.Model, name: str) -> bool:
+    """Whether a model has a method that is not Keras' own."""
+    if name in vars(model):
+        return True
+    defined = next(kind for kind in type(model).__mro__ if name in vars(kind))
+    return not defined.__module__.startswith("keras.")

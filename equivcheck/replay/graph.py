@@ -1,0 +1,70 @@
+"""What a traced graph holds that a second run of it could not repeat, or that nobody could put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import op_def_registry  # the one list of which operations have a state
+
+#: Operations with a state that are safe: variables, which are known and restored, and what only holds operations.
+_SAFE = ("Assert", "Assign", "If", "PartitionedCall", "Placeholder", "ReadVariable", "Resource", "Stateful", "While")
+#: Of those that begin so, the ones that draw from a generator of their own, whose state is nobody's variable.
+_DRAWS = ("ResourceCount", "StatefulRandom", "StatefulStandard", "StatefulTruncated", "StatefulUniform")
+
+
+class RefusedError(Exception):
+    """A training that cannot be compiled so that it is sure to be that of ``fit``; the message says why."""
+
+
+def refuse_unrepeatable(concrete: Any) -> None:
+    """Refuses a graph that draws from generators of TensorFlow's own, calls Python or reads what is no variable.
+
+    Args:
+        concrete: A concrete ``tf.function``.
+
+    Raises:
+        RefusedError: It holds such an operation.
+    """
+    for kind in sorted({node.op for node in _nodes(concrete.graph.as_graph_def())}):
+        described = op_def_registry.get(kind)
+        stateful = described is None or described.is_stateful
+        if stateful and (not kind.startswith(_SAFE) or kind.startswith(_DRAWS)):
+            raise RefusedError(f"its graph holds {kind}, whose state cannot be seen")
+
+
+def _nodes(definition: Any) -> Iterator[Any]:
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def
+
+
+def captured(concrete: Any, known: Iterable[keras.Variable]) -> list[int]:
+    """Which of the known variables a graph works on, by position.
+
+    Raises:
+        RefusedError: It works on another one, which nobody would put back.
+    """
+    places = {id(raw(variable).handle): place for place, variable in enumerate(known)}
+    handles = [outer for outer, _ in concrete.graph.captures if outer.dtype == tf.resource]
+    if any(id(handle) not in places for handle in handles):
+        raise RefusedError("it works on a variable that the model does not list")
+    return sorted(places[id(handle)] for handle in handles)
+
+
+def raw(variable: Any) -> Any:
+    """TensorFlow's variable behind one of Keras."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def assign(variables: Sequence[Any], values: Sequence[tf.Tensor]) -> None:
+    """Sets variables without the checks that Keras' own assignment takes ten times as long for."""
+    for variable, value in zip(variables, values, strict=True):
+        raw(variable).assign(value, read_value=False)
+
+
+def values_of(variables: Sequence[Any]) -> list[tf.Tensor]:
+    """What variables hold; nothing is copied, because an assignment takes other memory."""
+    return [tf.convert_to_tensor(raw(variable)) for variable in variables]

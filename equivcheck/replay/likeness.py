@@ -1,0 +1,141 @@
+"""When two models train by the same graph: what decides it, as text, and their variables in one order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from equivcheck.replay.compiled import Tables
+from equivcheck.replay.eligible import has_plain_steps
+from equivcheck.replay.frontier import Call, Frontier, Pass
+from equivcheck.trace.behaviour import variables_of_layer
+from equivcheck.trace.hooks import is_router
+from equivcheck.trace.plan import is_composite
+
+#: Of a layer's configuration, what its variables hold, or what is only a name.
+_HELD = {"name", "seed"}
+#: Layers of Keras that treat each sample by itself when they are evaluated.
+_BY_SAMPLE = (
+    keras.layers.Dense,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.Softmax,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What two models have in common that train by the same graph.
+
+    Attributes:
+        key: All that decides the graph.
+        state: The variables that the graph works on, in an order that all models of this key share.
+        additive: Losses and metrics of evaluation add up over samples, in whatever batches these come.
+    """
+
+    key: str
+    state: tuple[Any, ...]
+    additive: bool
+
+
+def likeness(model: keras.Model, tables: Tables, fit: Pass, found: Frontier | None, x: tf.Tensor) -> Likeness | None:
+    """What a model has in common with others; None where that is not known, as for code of the user's own.
+
+    Args:
+        model: A compiled and built model.
+        tables: What its training is fed.
+        fit: A few samples through it, as ``train_step`` does it.
+        found: Its frontier, if its training starts there.
+        x: The samples of that pass.
+    """
+    calls = fit.calls if found is None else found.calls
+    configuration = model.get_compile_config()
+    optimizer = configuration.get("optimizer")
+    if not isinstance(optimizer, Mapping) or not has_plain_steps(model) or not is_router(model):
+        return None
+    if any(is_composite(call.layer) for call in calls):
+        return None
+    layers = _described(calls, x if found is None else found.feature)
+    settings = {name: value for name, value in optimizer["config"].items() if name not in {"name", "learning_rate"}}
+    rate = optimizer["config"].get("learning_rate")
+    if isinstance(rate, Mapping):  # a schedule is part of the graph, a number is a variable
+        settings["schedule"] = rate
+    state = _state(model, calls)
+    places = {id(variable): place for place, variable in enumerate(state)}
+    if layers is None or any(id(variable) not in places for variable in model.trainable_variables):
+        return None
+    parts = {
+        "layers": layers,
+        "optimizer": [optimizer["class_name"], optimizer.get("module"), settings],
+        "compiled": {name: value for name, value in configuration.items() if name != "optimizer"},
+        "trainable": [places[id(variable)] for variable in model.trainable_variables],
+        "state": [[str(variable.dtype), list(variable.shape)] for variable in state],
+        "tables": tables.specification,
+    }
+    if not _is_stock(parts):
+        return None
+    try:
+        key = json.dumps(parts, sort_keys=True)
+    except TypeError:  # something that only its own class could describe
+        return None
+    return Likeness(key, state, _is_additive(model, calls))
+
+
+def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
+    """The layers and who feeds whom; None where a tensor comes from elsewhere."""
+    made: dict[int, int] = {id(start): -1}
+    described: list[Any] = []
+    for number, call in enumerate(calls):
+        if not isinstance(call.layer, keras.layers.Layer) or any(id(tensor) not in made for tensor in call.inputs):
+            return None
+        configuration = {
+            name: value
+            for name, value in call.layer.get_config().items()
+            if name not in _HELD and not name.endswith("_initializer")
+        }
+        kind = type(call.layer)
+        feeds = [made[id(tensor)] for tensor in call.inputs]
+        described.append([{"module": kind.__module__, "class": kind.__name__}, configuration, call.flag, feeds])
+        for tensor in tf.nest.flatten(call.outputs):
+            made.setdefault(id(tensor), number)
+    return described
+
+
+def _state(model: keras.Model, calls: Sequence[Call]) -> tuple[Any, ...]:
+    held = [variable for call in calls for variable in variables_of_layer(call.layer)]
+    held += [*model.metrics_variables, *model.optimizer.variables]
+    return tuple({id(variable): variable for variable in held}.values())
+
+
+def _is_stock(part: Any) -> bool:
+    """Whether nothing in a serialised structure is code of the user's."""
+    if isinstance(part, Mapping):
+        module = part.get("module")
+        mine = module is None or str(module).partition(".")[0] in {"keras", "builtins"}
+        return mine and part.get("class_name") != "__lambda__" and all(map(_is_stock, part.values()))
+    return not isinstance(part, list | tuple) or all(map(_is_stock, part))
+
+
+def _is_additive(model: keras.Model, calls: Sequence[Call]) -> bool:
+    """Whether evaluating all samples at once gives what evaluating them batch by batch does, but for rounding."""
+    if any(type(call.layer) not in _BY_SAMPLE or call.layer.activity_regularizer is not None for call in calls):
+        return False
+    loss = model.loss
+    averaged = isinstance(loss, str) or (isinstance(loss, keras.Loss) and loss.reduction == "sum_over_batch_size")
+    metrics = [metric for compiled in model.metrics for metric in getattr(compiled, "metrics", [compiled])]
+    return averaged and all(isinstance(metric, keras.metrics.Mean) for metric in metrics)

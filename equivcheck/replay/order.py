@@ -1,0 +1,31 @@
+"""In which order ``fit`` goes through arrays: Keras' own adapter, asked for row numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter  # what fit makes of arrays
+
+
+def epoch_orders(samples: int, *, batch_size: int, shuffle: Any, epochs: int, seed: int) -> npt.NDArray[np.int64]:
+    """Row numbers as ``fit`` takes them, and every generator as ``fit`` would find it.
+
+    Args:
+        samples: Rows of the arrays.
+        batch_size: As in ``fit``.
+        shuffle: As in ``fit``.
+        epochs: How many.
+        seed: Set right before, as before the real training.
+
+    Returns:
+        ``(epochs, samples)``; or ``(1, samples)`` where every epoch repeats the first.
+    """
+    keras.utils.set_random_seed(seed)
+    rows = np.arange(samples, dtype=np.int64)
+    # The way of making the data set decides the draws, and batching it again does not; each pass is a new iterator.
+    whole = ArrayDataAdapter(rows, batch_size=batch_size, shuffle=shuffle).get_tf_dataset().rebatch(samples)
+    orders = np.stack([next(iter(whole)).numpy() for _ in range(epochs)])
+    return orders[:1] if (orders == orders[0]).all() else orders

@@ -1,0 +1,174 @@
+"""Runs the training of one arm as a compiled graph, from the frontier of its network on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from equivcheck.arms.arm import Arm
+from equivcheck.evidence import ArmEvidence
+from equivcheck.replay.compiled import Rehearsal, Step, Tables, own_step
+from equivcheck.replay.eligible import has_plain_steps
+from equivcheck.replay.features import features_of
+from equivcheck.replay.frontier import TRIED, Frontier, Pass, blank, find_frontier, run_through, stand_in
+from equivcheck.replay.graph import RefusedError, values_of
+from equivcheck.replay.likeness import Likeness, likeness
+from equivcheck.replay.tables import tables_of
+from equivcheck.trace.behaviour import is_seed, variables_of_layer
+from equivcheck.trace.hooks import hooked
+from equivcheck.trace.state import variables_of
+
+#: Most memory that stored features may take, in bytes, unless the images themselves take more.
+_MOST_BYTES = 1 << 30
+#: Rows that are evaluated at once where batches may be joined, and the batch size from which that is not worth it:
+#: with a batch of one nearly all of the time goes into starting operations.
+_TOGETHER, _LARGE = 1024, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsals:
+    """Compiled trainings, for further arms of the same making.
+
+    Attributes:
+        known: By what decides their graph.
+        joined: Evaluate small batches of validation together, where losses and metrics add up over samples. It is many
+            times as fast, and a ``val_loss`` differs by its rounding from the one of ``fit``.
+    """
+
+    known: dict[str, Rehearsal] = field(default_factory=dict)
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a compiled training gave.
+
+    Attributes:
+        curves: Values per epoch, by metric.
+        why: How much of the network ran again.
+    """
+
+    curves: Mapping[str, tuple[float, ...]]
+    why: str
+
+
+def rehearse(
+    arm: Arm, progress: Callable[[int, int], None], *, evidence: ArmEvidence | None, rehearsals: Rehearsals
+) -> Rehearsed:
+    """Trains the arm's model as ``fit`` would, all but the last touch of its optimizer.
+
+    Args:
+        arm: An arm that nothing speaks against compiling (``eligible.obstacle``), built.
+        progress: Told of epochs done.
+        evidence: What was measured on the arm, where it was.
+        rehearsals: Compiled trainings of before, where this one is kept as well.
+
+    Raises:
+        RefusedError: The training is not sure to be that of ``fit``.
+    """
+    model, tables = arm.model, tables_of(arm)
+    x = tables.train[0]
+    tried = tf.gather(x, np.arange(TRIED) % len(x))
+    fit = run_through(model, tried, training=True)
+    _refuse_hidden_draws(model, fit, evidence)
+    found, why = _frontier(arm, tables, tried, fit)
+    step = own_step(model)
+    if found is not None:
+        step = _step_behind(found, model, tf.TensorSpec(x.shape[1:], x.dtype))
+        tables = _tables_behind(found, model, tables)
+    alike = likeness(model, tables, fit, found, tried)
+    if rehearsals.joined and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
+        tables = replace(tables, validation_batch_size=_TOGETHER)
+        alike = likeness(model, tables, fit, found, tried)
+    fixed = _before(model, found)
+    values = values_of(fixed)
+    rehearsal = _rehearsal(model, tables, step, alike, rehearsals)
+    epochs = int(arm.fit.get("epochs", 1))
+    curves = rehearsal.run(tables, epochs, progress, None if alike is None else alike.state)
+    if any(
+        not np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
+        for one, other in zip(values, values_of(fixed), strict=True)
+    ):
+        raise RefusedError("it moves what lies before its frontier")
+    columns = zip(rehearsal.names, curves.T, strict=True)
+    return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why)
+
+
+def _rehearsal(
+    model: keras.Model, tables: Tables, step: Step, alike: Likeness | None, rehearsals: Rehearsals
+) -> Rehearsal:
+    if alike is None:
+        return Rehearsal(model, tables, step)
+    if alike.key not in rehearsals.known:
+        rehearsals.known[alike.key] = Rehearsal(model, tables, step, alike.state)
+    return rehearsals.known[alike.key]
+
+
+def _frontier(arm: Arm, tables: Tables, tried: tf.Tensor, fit: Pass) -> tuple[Frontier | None, str]:
+    """Where the training may start, and how to say it."""
+    if arm.name == "bottleneck":
+        return None, "all that is trained on stored features was run in every step"
+    if not has_plain_steps(arm.model):
+        return None, "the whole network was run in every step, because the model has steps of its own"
+    if len(tables.order) > 1:
+        return None, "the whole network was run in every step, because its batches change from epoch to epoch"
+    found = find_frontier(arm.model, tried, fit)
+    if found is None:
+        return None, "the whole network was run in every step, because it changes from its first layers on"
+    each = int(np.prod(found.shape)) * found.feature.dtype.size
+    rows = len(tables.train[0]) + (0 if tables.validation is None else len(tables.validation[0]))
+    images = int(np.prod(tables.train[0].shape[1:])) * tables.train[0].dtype.size
+    if each * rows > max(_MOST_BYTES, images * rows):
+        return None, f"the whole network was run in every step, because the output of {found.path} is too large to keep"
+    return found, f"all up to {found.path} was run once"
+
+
+def _tables_behind(found: Frontier, model: keras.Model, tables: Tables) -> Tables:
+    """The tables with the stored features in the place of the images, in the order of an epoch."""
+    x, *rest = tables.train
+    order = tables.order[0]
+    features = features_of(model, found, x, order, batch_size=tables.batch_size, training=True)
+    train = (features, *(tf.gather(part, order) for part in rest))
+    validation = tables.validation
+    if validation is not None:
+        size = tables.validation_batch_size
+        calm = features_of(model, found, validation[0], None, batch_size=size, training=False)
+        validation = (calm, *validation[1:])
+    return replace(tables, train=train, order=np.arange(len(order))[None], validation=validation)
+
+
+def _step_behind(found: Frontier, model: keras.Model, image: tf.TensorSpec) -> Step:
+    """The model's own steps, with stored features at the frontier and nothing run before it."""
+
+    def step(data: tuple[Any, ...], training: bool) -> Any:  # noqa: FBT001  (its place is in Step)
+        feature, *rest = data
+        with hooked(model, stand_in(found, feature)):
+            return own_step(model)((blank(image, feature), *rest), training)
+
+    return step
+
+
+def _before(model: keras.Model, found: Frontier | None) -> list[Any]:
+    """The variables that training must not move, because what they make is stored."""
+    if found is None:
+        return []
+    behind = {id(variable) for call in found.calls for variable in variables_of_layer(call.layer)}
+    behind |= {id(variable) for variable in (*model.metrics_variables, *model.optimizer.variables)}
+    return [variable for variable in variables_of(model) if id(variable) not in behind]
+
+
+def _refuse_hidden_draws(model: keras.Model, fit: Pass, evidence: ArmEvidence | None) -> None:
+    """Refuses a layer that was seen to draw random numbers while no generator of the model moved."""
+    if evidence is None:
+        return
+    prefix = f"{model.name}/"
+    drawing = {layer.path for layer in evidence.layers if layer.stochastic}
+    for call in fit.calls:
+        seeds = [variable for variable in variables_of_layer(call.layer) if is_seed(variable)]
+        if drawing & {call.path, prefix + call.path} and not any(id(seed) in fit.moved for seed in seeds):
+            raise RefusedError(f"{call.path} draws random numbers from a generator that cannot be seen")

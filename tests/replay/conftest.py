@@ -1,0 +1,29 @@
+"""What the tests of replays share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def assert_as_fit(tensorflow):
+    """Trains two equal arms, one by ``fit`` and one compiled, and compares all that can be seen."""
+
+    def compare(one, other, why=None):
+        """Trains the first of two equal arms by ``fit`` and the second compiled."""
+        from equivcheck.replay.training import train, train_by_fit
+        from equivcheck.trace.state import variables_of
+
+        slow, quick = train_by_fit(one, lambda *_: None), train(other, lambda *_: None)
+        assert (quick.how, slow.how) == ("compiled", "fit"), quick.why
+        if why is not None:
+            assert quick.why == why
+        assert repr(quick.curves) == repr(slow.curves)  # NaN as well
+        theirs, ours = (variables_of(arm.model) for arm in (one, other))
+        assert len(theirs) == len(ours)
+        for mine, yours in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(mine.numpy(), yours.numpy())
+        return quick
+
+    return compare
