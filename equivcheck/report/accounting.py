@@ -84,7 +84,7 @@ def extent(lines: Sequence[Step]) -> tuple[float, float] | None:
     """Lowest and highest value of the waterfall, 0 included; None where it cannot be drawn to scale."""
     reached = [0.0, *(step.end for step in lines), *(end for step in lines for end in step.reach or ())]
     low, high = min(reached), max(reached)
-    return (low, high) if all(map(math.isfinite, reached)) and low < high else None
+    return (low, high) if all(map(math.isfinite, reached)) and 0 < high - low < math.inf else None
 
 
 def interval(metric: str, step: Step) -> str:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 DRAWN: Mapping[str, str] = {"bottleneck": "bottleneck", "frozen": "frozen", "repaired": "frozen, all repaired"}
 
 
+#: No loss that means something is larger, and differences of larger numbers overflow.
+_LARGEST = 1e150
+
+
+def drawable(value: float) -> bool:
+    """Whether a value has a place in a drawing; NaN and infinity have none, and leave a hole."""
+    return abs(value) <= _LARGEST
+
+
 def name_of(arm: str) -> str:
     """``frozen, all repaired``; of counterfactuals ``only EQ402 repaired``."""
     return DRAWN.get(arm, f"only {arm} repaired")

@@ -29,14 +29,14 @@ def render(report: Report) -> str:
         _text(case, "system-out", f"cleared: {difference.message}\nmeasured: {measured(difference.measured)}")
     for skipped in report.skipped:
         cases.append(case := _case(report, skipped.code))
-        SubElement(case, "skipped", message=_word(skipped.reason))
+        SubElement(case, "skipped", message=visible(skipped.reason))
     counts = Counter(child.tag for case in cases for child in case)
     totals = {"tests": str(len(cases))} | {
         name: str(counts[tag]) for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
     }
     totals["time"] = f"{sum(report.seconds.values()):.3f}"
     root = Element("testsuites", {"name": "equivcheck", **totals})
-    suite = SubElement(root, "testsuite", {"name": _word(report.name), **totals})
+    suite = SubElement(root, "testsuite", {"name": visible(report.name), **totals})
     _properties(suite, {"verdict": report.verdict, **report.versions})
     suite.extend(cases)
     indent(root)
@@ -59,7 +59,7 @@ def _finding(report: Report, finding: Finding) -> Element:
     case = _case(report, f"{finding.code} {finding.name} ({arm_of(finding)})")
     place = place_of(finding)
     if place.file:
-        case.set("file", _word(place.file))
+        case.set("file", visible(place.file))
     if place.line is not None:
         case.set("line", str(place.line))
     _properties(
@@ -94,25 +94,16 @@ def _body(report: Report, finding: Finding) -> str:
 
 def _case(report: Report, name: str) -> Element:
     # A class name with dots would be taken for packages.
-    return Element("testcase", classname=f"equivcheck.{_word(report.name).replace('.', '_')}", name=_word(name))
+    return Element("testcase", classname=f"equivcheck.{visible(report.name).replace('.', '_')}", name=visible(name))
 
 
 def _properties(parent: Element, values: dict[str, str]) -> None:
     properties = SubElement(parent, "properties")
     for name, value in values.items():
-        SubElement(properties, "property", name=_word(name), value=_word(value))
+        SubElement(properties, "property", name=visible(name), value=visible(value))
 
 
 def _text(parent: Element, tag: str, text: str, **attributes: str) -> None:
-    safe = {name: _word(value) for name, value in attributes.items()}
-    SubElement(parent, tag, safe).text = _allowed(visible(text, keep_lines=True))
-
-
-def _word(text: str) -> str:
-    """Foreign text as an attribute: XML has no way to write control characters, so they are made visible."""
-    return _allowed(visible(text))
-
-
-def _allowed(text: str) -> str:
-    """Without the two characters that XML forbids although they are no controls."""
-    return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
+    safe = {name: visible(value) for name, value in attributes.items()}
+    # XML has no way to write control characters, so they are made visible.
+    SubElement(parent, tag, safe).text = visible(text, keep_lines=True)

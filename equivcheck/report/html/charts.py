@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from equivcheck.report.curve_gap import METRIC_NAMES, values_of
-from equivcheck.report.curve_names import DRAWN
+from equivcheck.report.curve_names import DRAWN, drawable
 from equivcheck.report.numbers import is_accuracy, metric_value
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: The drawing, in its own units; the page scales it.
 WIDTH, HEIGHT = 480, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 12, 40
 
 #: Points of a curve that are drawn: more than the drawing has room for are thinned out.
 _MOST_POINTS = 200
@@ -85,7 +85,7 @@ def legend(drawn: Sequence[Chart]) -> list[tuple[str, str]]:
 
 def _chart(curves: Sequence[Curve], metric: str) -> Chart | None:
     series = {arm: values for arm in DRAWN if (values := values_of(curves, arm, metric))}
-    finite = [value for values in series.values() for value in values if math.isfinite(value)]
+    finite = [value for values in series.values() for value in values if drawable(value)]
     if not finite:
         return None
     epochs = max(map(len, series.values()))
@@ -100,11 +100,11 @@ def _chart(curves: Sequence[Curve], metric: str) -> Chart | None:
 
     lines = []
     for arm, values in series.items():
-        points = [(x(epoch), y(value)) if math.isfinite(value) else None for epoch, value in _thinned(values)]
+        points = [(x(epoch), y(value)) if drawable(value) else None for epoch, value in _thinned(values)]
         marks = (
             Mark(x(epoch), y(value), f"{DRAWN[arm]}, epoch {epoch}: {metric_value(metric, value)}")
             for epoch, value in enumerate(values, start=1)
-            if math.isfinite(value)
+            if drawable(value)
         )
         lines.append(Line(arm, DRAWN[arm], _path(points), tuple(marks) if epochs <= _MARKED else ()))
     ticks = [low + step * index for index in range(round((high - low) / step) + 1)]
@@ -166,7 +166,7 @@ def _thinned(values: Sequence[float]) -> Iterator[tuple[int, float]]:
     length = math.ceil(2 * len(numbered) / _MOST_POINTS)
     for start in range(0, len(numbered), length):
         stretch = numbered[start : start + length]
-        known = [point for point in stretch if math.isfinite(point[1])]
+        known = [point for point in stretch if drawable(point[1])]
         if known:
             ends = {min(known, key=lambda point: point[1]), max(known, key=lambda point: point[1])}
             yield from sorted(ends)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.table import Table
 
 from equivcheck.report.curve_gap import METRIC_NAMES, values_of
-from equivcheck.report.curve_names import final, name_of
+from equivcheck.report.curve_names import drawable, final, name_of
 from equivcheck.report.numbers import is_accuracy, metric_value
 from equivcheck.report.terminal.plot import SEVERAL, plot
 
@@ -68,13 +68,13 @@ def legend(arms: Collection[str]) -> list[str]:
 def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:
     """One metric of all arms, drawn; None where there is nothing to draw."""
     series = {look.letter: values_of(curves, arm, metric) for arm, look in _DRAWN.items()}
-    series = {letter: values for letter, values in series.items() if any(map(math.isfinite, values))}
+    series = {letter: values for letter, values in series.items() if any(map(drawable, values))}
     if not series:
         return None
     available = (page.width - 4) // 2 if page.width >= _WIDE else page.width
     text = plot(
         series,
-        _limits(metric, [value for values in series.values() for value in values if math.isfinite(value)]),
+        _limits(metric, [value for values in series.values() for value in values if drawable(value)]),
         (min(available, _MOST_COLUMNS), _LINES),
         lambda value: metric_value(metric, value),
         ascii_only=page.ascii_only,
