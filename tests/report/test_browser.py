@@ -105,7 +105,7 @@ def test_layers_are_sorted_and_put_back(report, tmp_path):
         const before = visible();
         header("fit rel").click();
         const order = visible();
-        const sort = $("#tree thead th").map((each) => each.getAttribute("aria-sort")).filter((each) => each !== "none");
+        const sort = $("#tree thead th").map((each) => each.ariaSort).filter((each) => each !== "none");
         header("fit rel").click();
         const after = visible();
         document.getElementById("order").click();
