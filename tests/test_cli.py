@@ -35,8 +35,10 @@ def _folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call():
+def call(monkeypatch):
     """Runs a command; its exit code, stdout and stderr."""
+    # These tests may themselves run in a GitHub workflow.
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
 
     def invoke(*arguments):
         result = CliRunner().invoke(cli, list(arguments), prog_name="equivcheck")
@@ -221,7 +223,6 @@ def test_github_is_told_the_findings_on_stderr(call, pipeline, monkeypatch):
     report = Report(name="a", verdict="divergent", summary="", findings=(REPAIRED,))
     monkeypatch.setattr(sys.modules["equivcheck.pipeline"], "run", lambda *_, **__: report)
     told = f"::error title={REPAIRED.code} "
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     assert told not in call("run", "a.yaml", "--output-format", "json")[2]
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     _, out, err = call("run", "a.yaml", "--output-format", "json")
