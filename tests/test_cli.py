@@ -35,8 +35,10 @@ def _folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call():
+def call(monkeypatch):
     """Runs a command; its exit code, stdout and stderr."""
+    # These tests may themselves run in a GitHub workflow.
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
 
     def invoke(*arguments):
         result = CliRunner().invoke(cli, list(arguments), prog_name="equivcheck")
@@ -208,6 +210,26 @@ def test_the_terminal_format_needs_no_file(call, pipeline):
     assert loads(Path("r.json").read_text(encoding="utf-8")).name == "a"
 
 
+def test_the_suffix_of_a_file_names_its_format(call, pipeline):
+    files = {"r.json": "{", "r.HTML": "<!DOCTYPE html>", "r.md": "<!-- ", "r.xml": "<?xml", "r.sarif": '{\n  "$schema"'}
+    code, out, _ = call("run", "a.yaml", *(part for name in (*files, "r.txt") for part in ("-o", name)))
+    assert (code, out) == (0, "")
+    for name, start in files.items():
+        assert Path(name).read_text(encoding="utf-8").startswith(start)
+    assert Path("r.txt").read_text(encoding="utf-8").startswith("EQUIVALENT")
+
+
+def test_github_is_told_the_findings_on_stderr(call, pipeline, monkeypatch):
+    report = Report(name="a", verdict="divergent", summary="", findings=(REPAIRED,))
+    monkeypatch.setattr(sys.modules["equivcheck.pipeline"], "run", lambda *_, **__: report)
+    told = f"::error title={REPAIRED.code} "
+    assert told not in call("run", "a.yaml", "--output-format", "json")[2]
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    _, out, err = call("run", "a.yaml", "--output-format", "json")
+    assert loads(out).name == "a"
+    assert told in err
+
+
 def test_a_file_has_no_colours_even_where_they_are_forced(call, pipeline, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     call("run", "a.yaml", "-o", "r.txt")
@@ -217,15 +239,16 @@ def test_a_file_has_no_colours_even_where_they_are_forced(call, pipeline, monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "x", "-o", "y"], "2 -o for 1 --output-format"),
+        (["--output-format", "terminal", "-o", "x", "-o", "y"], "2 -o for 1 --output-format"),
         (["--output-format", "json", "--output-format", "terminal"], "only one format can go to stdout"),
         (["--output-format", "json", "--output-format", "terminal", "-o", "x", "-o", "x"], "the same file is given"),
         (["-o", "nowhere/x"], "nowhere/x: cannot be written: there is no folder nowhere"),
         (["-o", "a.yaml"], "-o a.yaml would overwrite the spec"),
         (["-o", "."], "is a directory"),
-        (["b.yaml", "-o", "x"], "json and -o hold one report"),
+        (["b.yaml", "-o", "x"], "terminal and -o hold one report"),
         (["b.yaml", "--output-format", "json"], "json and -o hold one report"),
-        (["--output-format", "xml"], "'xml' is not one of 'terminal', 'json'"),
+        (["b.yaml", "--output-format", "html"], "html and -o hold one report"),
+        (["--output-format", "xml"], "'xml' is not one of 'terminal', 'json', 'markdown', 'html', 'junit', 'sarif'"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_the_run(call, pipeline, arguments, message):

@@ -48,9 +48,7 @@ format_option = click.option(
     "formats",
     type=click.Choice(FORMATS),
     multiple=True,
-    default=("terminal",),
-    show_default=True,
-    help="Format of the report; may be repeated.",
+    help="Format of the report; may be repeated. Default: what the suffix of -o names, else terminal.",
 )
 output_option = click.option(
     "-o",
@@ -106,8 +104,9 @@ def run(
     3 outweighs 1, 1 outweighs 0.
     """
     outputs = plan(formats, files)
-    if len(specs) > 1 and (files or "json" in formats):
-        raise click.UsageError("json and -o hold one report; give one SPEC, or the terminal format on stdout")
+    single = [name for name, file in outputs if name != "terminal" or file is not None]
+    if len(specs) > 1 and single:
+        raise click.UsageError(f"{single[0]} and -o hold one report; give one SPEC, or the terminal format on stdout")
     for file in files:
         if file.resolve() in {spec.resolve() for spec in specs}:
             raise click.UsageError(f"-o {file} would overwrite the spec")

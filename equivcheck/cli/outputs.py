@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from equivcheck.errors import InputError
+from equivcheck.report.formats import TEXT_FORMATS, format_of, render
 
 if TYPE_CHECKING:
     from equivcheck.report.model import Report
 
 #: Formats that a report can be shown in.
-FORMATS = ("terminal", "json")
+FORMATS = ("terminal", *TEXT_FORMATS)
 
 _FILE_WIDTH = 100
 
@@ -28,13 +29,15 @@ def plan(formats: Sequence[str], files: Sequence[Path]) -> list[Output]:
     """Pairs formats with files.
 
     Args:
-        formats: As given.
+        formats: As given. Where none is, the files' suffixes name them, and what names none is ``terminal``.
         files: One per format in order; or one per format that is not ``terminal``, which then goes to stdout.
 
     Raises:
         click.UsageError: The numbers do not fit, or two things would go to one place.
         InputError: A file cannot be written.
     """
+    if not formats:
+        formats = [format_of(file) or "terminal" for file in files] or ["terminal"]
     to_files = list(formats) if len(files) == len(formats) else [name for name in formats if name != "terminal"]
     if files and len(files) != len(to_files):
         raise click.UsageError(f"{len(files)} -o for {len(formats)} --output-format; give one for each, in order")
@@ -72,13 +75,21 @@ def write(report: Report, outputs: Sequence[Output], *, verbose: bool) -> None:
             print_report(report, Console(), verbose=verbose)
         else:
             click.echo(_text(report, form, verbose=verbose), nl=False)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        _annotate(report)
+
+
+def _annotate(report: Report) -> None:
+    """Tells GitHub the findings; on stderr, which it reads too, so that a report on stdout stays whole."""
+    from equivcheck.report.github import commands  # noqa: PLC0415
+
+    for command in commands(report):
+        click.echo(command, err=True)
 
 
 def _text(report: Report, form: str, *, verbose: bool) -> str:
-    if form == "json":
-        from equivcheck.report.json_format import dumps  # noqa: PLC0415
-
-        return dumps(report)
+    if form != "terminal":
+        return render(report, form)
     from rich.console import Console  # noqa: PLC0415
 
     from equivcheck.report.terminal import print_report  # noqa: PLC0415

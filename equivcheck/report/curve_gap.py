@@ -61,6 +61,11 @@ def gap(curves: Sequence[Curve], metric: str) -> Gap | None:
     return Gap(metric, len(differences), bottleneck[-1], frozen[-1], differences[widest], widest + 1)
 
 
+def headline(curves: Sequence[Curve]) -> Gap | None:
+    """The gap that a heading tells: of validation accuracy, else of training accuracy; None where there is neither."""
+    return next((found for metric in ("val_accuracy", "accuracy") if (found := gap(curves, metric))), None)
+
+
 def _size(difference: float) -> float:
     """NaN counts as the widest: a training that broke differs from one that did not."""
     return math.inf if math.isnan(difference) else abs(difference)

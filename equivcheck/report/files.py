@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equivcheck.errors import InputError
-from equivcheck.report.json_format import dumps
+from equivcheck.report.formats import SUFFIXES, format_of, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from equivcheck.report.model import Report
-
-#: Suffix -> what turns a report into the text of such a file.
-FORMATS: Mapping[str, Callable[[Report], str]] = {".json": dumps}
 
 
 def save(report: Report, path: str | Path) -> None:
@@ -29,12 +24,11 @@ def save(report: Report, path: str | Path) -> None:
     Raises:
         InputError: The suffix names no known format, or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise InputError(
-            f"{path}: the suffix {suffix or '(none)'} names no format of a report; supported: {', '.join(FORMATS)}"
-        )
-    write_atomically(path, FORMATS[suffix](report))
+    form = format_of(path)
+    if form is None:
+        suffix = Path(path).suffix.lower() or "(none)"
+        raise InputError(f"{path}: the suffix {suffix} names no format of a report; supported: {', '.join(SUFFIXES)}")
+    write_atomically(path, render(report, form))
 
 
 def write_atomically(path: str | Path, text: str) -> None:

@@ -62,6 +62,10 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "curves": {"arm": "object", "metric": "object", "epoch": "int64", "value": "float64"},
     "settings": {"name": "object", "bottleneck": "object", "frozen": "object", "differs": "bool"},
     "parameters": {"arm": "object", "trainable": "int64", "frozen": "int64", "moved": "int64"},
+    "shares": {
+        "code": "object",
+        **dict.fromkeys(("share", "low", "high", "alone", "repaired"), "float64"),
+    },
 }
 
 
@@ -70,7 +74,8 @@ def to_frame(report: Report, table: str) -> pd.DataFrame:
 
     Args:
         report: Where the rows come from.
-        table: ``layers``, ``findings``, ``cleared``, ``curves`` (one row an epoch), ``settings`` or ``parameters``.
+        table: ``layers``, ``findings``, ``cleared``, ``curves`` (one row an epoch), ``settings``, ``parameters`` or
+            ``shares``.
 
     Returns:
         A DataFrame that has the same columns and types whether or not there are rows.
@@ -134,6 +139,10 @@ def _parameters(report: Report) -> Rows:
     return ({"arm": arm, **asdict(count)} for arm, count in report.parameters.items())
 
 
+def _shares(report: Report) -> Rows:
+    return (dict(share) for share in (report.attribution["shares"] if report.attribution else ()))
+
+
 _ROWS: Mapping[str, Callable[[Report], Rows]] = {
     "layers": _layers,
     "findings": _findings,
@@ -141,4 +150,5 @@ _ROWS: Mapping[str, Callable[[Report], Rows]] = {
     "curves": _curves,
     "settings": _settings,
     "parameters": _parameters,
+    "shares": _shares,
 }

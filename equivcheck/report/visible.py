@@ -57,9 +57,7 @@ def visible(text: str, *, keep_lines: bool = False) -> str:
     if keep_lines:
         text = text.replace("\r\n", "\n").replace("\t", "    ")
     return "".join(
-        _escape(character)
-        if unicodedata.category(character) in _INVISIBLE and not (keep_lines and character == "\n")
-        else character
+        _escape(character) if _is_invisible(character) and not (keep_lines and character == "\n") else character
         for character in text
     )
 
@@ -80,6 +78,11 @@ def shortened_words(text: str) -> str:
 def in_ascii(text: str) -> str:
     r"""The text in ASCII: known signs by a likeness, all other characters as escapes such as ``\u4e2d``."""
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _is_invisible(character: str) -> bool:
+    # The last two code points of each plane are no characters, and XML refuses some of them.
+    return unicodedata.category(character) in _INVISIBLE or ord(character) & 0xFFFE == 0xFFFE  # noqa: PLR2004
 
 
 def _escape(character: str) -> str:

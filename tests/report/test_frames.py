@@ -7,7 +7,7 @@ import pytest
 from equivcheck.errors import InputError
 from equivcheck.report.model import Report
 
-TABLES = ("layers", "findings", "cleared", "curves", "settings", "parameters")
+TABLES = ("layers", "findings", "cleared", "curves", "settings", "parameters", "shares")
 
 
 def test_layers_have_a_row_each_and_flat_columns(report):
@@ -63,3 +63,27 @@ def test_empty_tables_have_the_same_columns_and_types(report, table):
 def test_unknown_table_is_an_input_error(report):
     with pytest.raises(InputError, match='no table "layer"; it has layers, findings, cleared, curves'):
         report.to_frame("layer")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_survives_csv(report, table):
+    """Commas, quotes and line breaks of foreign text stay in their cells."""
+    import io
+    from dataclasses import replace
+
+    import pandas as pd
+
+    text = 'a,b "c"\nd;e'
+    foreign = replace(report, findings=tuple(replace(finding, message=text) for finding in report.findings))
+    frame = foreign.to_frame(table)
+    again = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    assert list(again.columns) == list(frame.columns)
+    assert len(again) == len(frame)
+    if table == "findings":
+        assert set(again["message"]) == {text}
+
+
+def test_shares_add_up(report):
+    shares = report.to_frame("shares")
+    assert shares["code"].tolist() == ["EQ402", "EQ104", "EQ401"]
+    assert shares["share"].sum() + report.attribution["residual"] == pytest.approx(report.attribution["gap"])

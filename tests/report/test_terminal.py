@@ -132,9 +132,42 @@ def test_verified_and_share_are_said_in_words(report):
     assert "not tried" in shown
     assert "31.7 pp of the gap of" in shown
     assert "EQ104 and EQ402 act together" in shown
-    assert "Unexplained by these causes" in shown
     failed = replace(report, findings=(replace(report.findings[0], verified=False),), attribution=None)
     assert "no: the repair was applied, but the finding was still there" in words(render(failed))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_accounting_adds_up_line_by_line(report, width):
+    lines = render(report, width).split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("How the gap divides"))
+    assert "validation accuracy, mean over 5 seeds" in lines[start]
+    table = [" ".join(re.sub("[█▏]", "", line).split()) for line in lines[start + 1 : start + 9]]
+    assert table[:7] == [
+        "share 95 % interval",
+        "EQ402 batchnorm uses batch statistics −31.7 pp −34.4 pp to −29.1 pp",  # noqa: RUF001
+        "EQ104 class sorted batches −9.4 pp −12.1 pp to −7.8 pp",  # noqa: RUF001
+        "EQ401 dropout active in backbone −3.2 pp –",  # noqa: RUF001
+        "unexplained by these causes −2.6 pp –",  # noqa: RUF001
+        "gap, frozen minus bottleneck −46.9 pp –",  # noqa: RUF001
+        "",
+    ]
+    assert table[7].startswith("EQ104 and EQ402 act together: −2.6 pp")  # noqa: RUF001
+    bars = ["█" in line or "▏" in line for line in lines[start + 2 : start + 7]]
+    assert bars == [width >= 100] * 5
+
+
+def test_an_accounting_that_is_no_number_is_told_too(report):
+    shares = [{**share, "share": math.nan, "low": math.inf} for share in report.attribution["shares"]]
+    broken = replace(report, attribution={**report.attribution, "shares": shares, "gap": math.nan})
+    assert "gap, frozen minus bottleneck NaN" in words(render(broken, 120))
+
+
+@pytest.mark.parametrize(
+    "log",
+    [None, 3, {}, {"metrics": {}}, {"metrics": {"loss": [1]}, "epochs": [10**12], "steps": [], "seconds": []}],
+)
+def test_observed_that_is_no_log_is_left_out(report, log):
+    assert "already have" not in render(replace(report, observed={"frozen": log}))
 
 
 HOSTILE = "[bold]x[/bold] [/] :smile: \x1b[31mred\x1b[0m \x07\r\u202egnp"

@@ -7,6 +7,10 @@ def test_what_draws_nothing_is_shown():
     assert visible("a\x1b[31mb\x07\x9b\u202e\u200b\ud800\n") == r"a\x1b[31mb\x07\x9b\u202e\u200b\ud800\n"
 
 
+def test_what_is_no_character_is_shown():
+    assert visible("\ufffe\uffff\U0001ffff") == r"\ufffe\uffff\U0001ffff"
+
+
 def test_prose_keeps_its_lines():
     assert visible("a\r\n\tb\rc", keep_lines=True) == "a\n    b\\rc"
 

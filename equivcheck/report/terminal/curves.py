@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.table import Table
 
 from equivcheck.report.curve_gap import METRIC_NAMES, values_of
-from equivcheck.report.numbers import ABSENT, is_accuracy, metric_value
+from equivcheck.report.curve_names import drawable, final, name_of
+from equivcheck.report.numbers import is_accuracy, metric_value
 from equivcheck.report.terminal.plot import SEVERAL, plot
 
 if TYPE_CHECKING:
@@ -23,15 +24,14 @@ if TYPE_CHECKING:
 
 class _Look(NamedTuple):
     letter: str
-    words: str
     style: str
 
 
-#: The curves that are drawn; those of single repairs are told by their last value only.
+#: How the curves of ``DRAWN`` are drawn.
 _DRAWN: Mapping[str, _Look] = {
-    "bottleneck": _Look("B", "bottleneck", "bold cyan"),
-    "frozen": _Look("F", "frozen", "bold magenta"),
-    "repaired": _Look("R", "frozen, all repaired", "bold green"),
+    "bottleneck": _Look("B", "bold cyan"),
+    "frozen": _Look("F", "bold magenta"),
+    "repaired": _Look("R", "bold green"),
 }
 
 #: From this width on two drawings stand side by side.
@@ -61,20 +61,20 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
 
 def legend(arms: Collection[str]) -> list[str]:
     """What the letters of a drawing mean."""
-    letters = [f"{look.letter} {look.words}" for arm, look in _DRAWN.items() if arm in arms]
+    letters = [f"{look.letter} {name_of(arm)}" for arm, look in _DRAWN.items() if arm in arms]
     return [*letters, f"{SEVERAL} several of them"]
 
 
 def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:
     """One metric of all arms, drawn; None where there is nothing to draw."""
     series = {look.letter: values_of(curves, arm, metric) for arm, look in _DRAWN.items()}
-    series = {letter: values for letter, values in series.items() if any(map(math.isfinite, values))}
+    series = {letter: values for letter, values in series.items() if any(map(drawable, values))}
     if not series:
         return None
     available = (page.width - 4) // 2 if page.width >= _WIDE else page.width
     text = plot(
         series,
-        _limits(metric, [value for values in series.values() for value in values if math.isfinite(value)]),
+        _limits(metric, [value for values in series.values() for value in values if drawable(value)]),
         (min(available, _MOST_COLUMNS), _LINES),
         lambda value: metric_value(metric, value),
         ascii_only=page.ascii_only,
@@ -103,12 +103,7 @@ def _finals(page: Page, report: Report, metrics: Sequence[str]) -> None:
         drawn = _DRAWN.get(arm)
         table.add_row(
             page.prose(drawn.letter, drawn.style) if drawn else "",
-            page.name(drawn.words if drawn else f"only {arm} repaired"),
-            *(page.prose(_final(report, arm, metric)) for metric in metrics),
+            page.name(name_of(arm)),
+            *(page.prose(final(report.curves, arm, metric)) for metric in metrics),
         )
     page.write(table)
-
-
-def _final(report: Report, arm: str, metric: str) -> str:
-    values = values_of(report.curves, arm, metric)
-    return metric_value(metric, values[-1]) if values else ABSENT

@@ -7,30 +7,17 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from equivcheck.report.folding import Folded, folded
+from equivcheck.report.layer_words import FLAGS, LEGEND, NOT_COMPARED, notes, parting, role
 from equivcheck.report.numbers import ABSENT, number
-from equivcheck.report.terminal.folding import Folded, folded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from equivcheck.measured import LayerRow
     from equivcheck.report.model import Report
     from equivcheck.report.terminal.page import Page
 
 #: Below this many columns the kind stands under the layer's name.
 _WIDE = 110
-
-_FLAGS: Mapping[bool | None, str] = {True: "True", False: "False", None: ABSENT}
-_LEGEND = (
-    "Both arms were fed identical batches. abs: largest absolute difference of the outputs in inference; rel: the same "
-    "divided by the bottleneck's largest activation; fit rel: rel as fit runs the layers; flag: the training= that the "
-    "layer received in fit. A source makes a difference, propagated layers hand it on. The noise floor is how far a "
-    "layer's output moves when the input is changed by one rounding."
-)
-_NOT_COMPARED = (
-    "The samples of the two arms could not be matched, so no layer was compared. A bottleneck arm from your own code "
-    "can name the images behind its features: see images in equivcheck.arms.protocol."
-)
 
 
 def layers(page: Page, report: Report, *, everything: bool) -> None:
@@ -42,9 +29,9 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
     shared = "" if wide else _shared_container(report)
     compared = any(row.inference or row.training for row in report.layers)
     short = f" …/ stands for {shared}." if shared else ""
-    page.paragraph((_LEGEND if compared else _NOT_COMPARED) + short, "dim")
+    page.paragraph((LEGEND if compared else NOT_COMPARED) + short, "dim")
     if compared:
-        page.paragraph(_parting(report))
+        page.paragraph(parting(report))
     page.blank()
     names = ("layer", "kind") if wide else ("layer",)
     table = page.table(*names, "abs", "rel", "fit rel", "flag", "role", numeric=("abs", "rel", "fit rel"))
@@ -59,22 +46,6 @@ def layers(page: Page, report: Report, *, everything: bool) -> None:
                 *(named if wide else (Text("\n  ").join(named),)), *_cells(page, row, report), style=_style(row)
             )
     page.write(table)
-
-
-def _parting(report: Report) -> str:
-    """Both first divergences, with who made them, in a sentence each."""
-    rows = {row.name: row for row in report.layers}
-    told = []
-    for mode, name in (("inference", report.first_divergence.inference), ("fit", report.first_divergence.training)):
-        row = rows.get(name or "")
-        if row is None:
-            told.append(f"In {mode} no layer differs.")
-            continue
-        gap = row.training if mode == "fit" else row.inference
-        times = f", {number(gap.multiple)} times its noise floor" if gap is not None and gap.multiple else ""
-        gone = f" It is gone again behind {row.undone_by}." if row.undone_by else ""
-        told.append(f"In {mode} the first layer to differ is {row.name}{times}.{gone}")
-    return " ".join(told)
 
 
 def _shared_container(report: Report) -> str:
@@ -94,32 +65,10 @@ def _cells(page: Page, row: LayerRow, report: Report) -> list[Text]:
             number(inference.max_abs) if inference else ABSENT,
             number(inference.max_rel) if inference else ABSENT,
             number(training.max_rel) if training else ABSENT,
-            _FLAGS[row.training_flag.fit],
-            ", ".join([_role(row), *_notes(row, report)]),
+            FLAGS[row.training_flag.fit],
+            ", ".join([role(row), *notes(row, report)]),
         )
     ]
-
-
-def _role(row: LayerRow) -> str:
-    if row.role is not None:
-        return row.role
-    if row.bottleneck is None:
-        return "only in the frozen arm"
-    return "only in the bottleneck arm" if row.frozen is None else "not compared"
-
-
-def _notes(row: LayerRow, report: Report) -> list[str]:
-    first = report.first_divergence
-    notes = {
-        "first to differ in inference": row.name == first.inference,
-        "first to differ in fit": row.name == first.training,
-        "stochastic": row.stochastic,
-        "batch statistics": row.batch_dependent,
-        "moved though not trainable": row.moved and not row.trainable,
-        "moved": row.moved and row.trainable,
-        "trainable but not moved": row.trainable and not row.moved,
-    }
-    return [note for note, holds in notes.items() if holds]
 
 
 def _style(row: LayerRow) -> str:

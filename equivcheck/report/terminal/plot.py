@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import plotille
+
+from equivcheck.report.curve_names import drawable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,7 @@ def _canvas(
     canvas = plotille.Canvas(columns, lines, xmax=columns * _DOTS_ACROSS, ymax=lines * _DOTS_DOWN)
     letters: dict[tuple[int, int], set[str]] = defaultdict(set)
     for letter, values in curves.items():
-        places = [cell(epoch, value) if math.isfinite(value) else None for epoch, value in enumerate(values)]
+        places = [cell(epoch, value) if drawable(value) else None for epoch, value in enumerate(values)]
         for start, end in pairwise(places):
             if start and end and not ascii_only:
                 canvas.line(*_dot(start), *_dot(end))

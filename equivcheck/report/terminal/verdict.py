@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from equivcheck.report.curve_gap import METRIC_NAMES, gap
-from equivcheck.report.numbers import is_accuracy, points
+from equivcheck.report.curve_gap import METRIC_NAMES, headline
+from equivcheck.report.numbers import points
 
 if TYPE_CHECKING:
     from equivcheck.report.model import Report
@@ -21,10 +21,8 @@ def verdict(page: Page, report: Report) -> None:
     line = Text.assemble(
         page.prose(report.verdict.upper(), _STYLES[report.verdict]), "  ", page.name(report.name, "bold")
     )
-    for metric in filter(is_accuracy, METRIC_NAMES):
-        if found := gap(report.curves, metric):
-            line.append_text(page.prose(f"  gap of final {METRIC_NAMES[metric]} {points(100 * found.final)}"))
-            break
+    if found := headline(report.curves):
+        line.append_text(page.prose(f"  gap of final {METRIC_NAMES[found.metric]} {points(100 * found.final)}"))
     page.write(line)
     page.blank()
     page.paragraph(report.summary)

@@ -28,7 +28,7 @@ class Folded:
 
 def folded(report: Report) -> Iterator[LayerRow | Folded]:
     """The layers that matter, and for each run of others their number and roles."""
-    kept = _kept(report)
+    kept = telling(report)
     run: list[LayerRow] = []
     for index, layer in enumerate(report.layers):
         if index not in kept:
@@ -40,7 +40,7 @@ def folded(report: Report) -> Iterator[LayerRow | Folded]:
     yield from _run(run)
 
 
-def _kept(report: Report) -> set[int]:
+def telling(report: Report) -> set[int]:
     """Indices of first divergences, the first sources, layers that findings name, all their neighbours, the output."""
     first = report.first_divergence
     named = {first.inference, first.training}
