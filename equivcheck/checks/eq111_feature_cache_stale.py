@@ -28,13 +28,13 @@ class FeatureCacheStale(Check):
         "trained on something else than the frozen arm's, and fits no network that is put in front of it later."
     )
     shows = """\
-images = np.random.rand(4, 32, 32, 3).astype("float32")
+images = np.random.rand(4, 4).astype("float32")
 np.save("features.npy", end_to_end.predict(images * 255, verbose=0))
 features = np.load("features.npy")
 now = end_to_end.predict(images, verbose=0)
 """
     clean = """\
-images = np.random.rand(4, 32, 32, 3).astype("float32")
+images = np.random.rand(4, 4).astype("float32")
 np.save("features.npy", end_to_end.predict(images, verbose=0))
 features = np.load("features.npy")
 now = end_to_end.predict(images, verbose=0)

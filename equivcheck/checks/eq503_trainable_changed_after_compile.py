@@ -25,6 +25,7 @@ class TrainableChangedAfterCompile(Check):
         "word. So the frozen arm trains something else than its summary shows."
     )
     shows = """\
+x, y = np.zeros((8, 8), "float32"), np.zeros((8, 2), "float32")
 base = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16)])
 model = keras.Sequential([keras.Input((8,)), base, keras.layers.Dense(2)])
 model.compile(loss="mean_squared_error")
@@ -32,6 +33,7 @@ model.fit(x, y, verbose=0)
 base.trainable = False  # too late: the next fit trains the base all the same
 """
     clean = """\
+x, y = np.zeros((8, 8), "float32"), np.zeros((8, 2), "float32")
 base = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16)])
 model = keras.Sequential([keras.Input((8,)), base, keras.layers.Dense(2)])
 model.compile(loss="mean_squared_error")

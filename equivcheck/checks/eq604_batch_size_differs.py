@@ -40,7 +40,7 @@ model.fit(np.ones((32, 8)), np.ones((32, 2)), batch_size=16, verbose=0)
         "A smaller last batch. An arm that has fewer samples than a batch (EQ101). The batch size of predict, which "
         "changes features by rounding only. batch_size beside a tf.data.Dataset, which has its own."
     )
-    advice = "Give both arms the same batch size: `fit(batch_size=...)` for arrays, `.batch(...)` for a dataset."
+    advice = "Give both arms the same batch size: `fit(batch_size=...)` for arrays, `dataset.batch(...)` for a dataset."
     references = (
         "https://keras.io/api/models/model_training_apis/",
         "Smith et al. 2018, Don't Decay the Learning Rate, Increase the Batch Size",
