@@ -150,6 +150,7 @@ class Laboratory:
                     lambda done, total: self.progress(stage, done, total),
                     evidence=getattr(probed.evidence, arm.name),
                     rehearsals=self.rehearsals,
+                    folder=self.builder.cache,
                 ).curves
 
 
