@@ -248,6 +248,7 @@ class Laboratory:
                     lambda done, total: self.progress(stage, done, total),
                     evidence=getattr(evidence, arm.name),
                     rehearsals=self.rehearsals,
+                    folder=self.builder.cache,
                 ).curves
                 if observed is None or not any(check.subject == "training" for check in self.checks):
                     return curves, None

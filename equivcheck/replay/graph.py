@@ -59,7 +59,7 @@ def raw(variable: Any) -> Any:
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
-def assign(variables: Sequence[Any], values: Sequence[tf.Tensor]) -> None:
+def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
     """Sets variables without the checks that Keras' own assignment takes ten times as long for."""
     for variable, value in zip(variables, values, strict=True):
         raw(variable).assign(value, read_value=False)

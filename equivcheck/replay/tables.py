@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter  # what fit makes of arrays
+from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable  # and how it casts them
 
 from equivcheck.arms.arm import Arm, Feed
 from equivcheck.replay.compiled import Tables
@@ -40,4 +41,6 @@ def _whole(feed: Feed, class_weight: Any = None) -> tuple[tf.Tensor, ...]:
     adapter = ArrayDataAdapter(
         feed.x, feed.y, feed.sample_weight, batch_size=len(np.asarray(feed.x)), class_weight=class_weight
     )
-    return tuple(next(iter(adapter.get_tf_dataset())))
+    # All rows at once, without the data set that would hand them on batch by batch.
+    parts = convert_to_sliceable(adapter._inputs, target_backend="tensorflow")  # noqa: SLF001
+    return tuple(map(tf.convert_to_tensor, parts))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import keras
@@ -17,7 +18,9 @@ from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
 from equivcheck.replay.eligible import build, obstacle
 from equivcheck.replay.graph import RefusedError, assign, values_of
+from equivcheck.replay.key import key_of
 from equivcheck.replay.rehearse import Rehearsals, rehearse
+from equivcheck.replay.store import Stored, read, write
 from equivcheck.trace.state import restored, variables_of
 
 #: Is told how many epochs are done, and how many there will be.
@@ -42,7 +45,12 @@ class Training:
 
 
 def train(
-    arm: Arm, progress: Progress, *, evidence: ArmEvidence | None = None, rehearsals: Rehearsals | None = None
+    arm: Arm,
+    progress: Progress,
+    *,
+    evidence: ArmEvidence | None = None,
+    rehearsals: Rehearsals | None = None,
+    folder: Path | None = None,
 ) -> Training:
     """Trains from the arm's seed; the arm's model is trained afterwards.
 
@@ -51,6 +59,7 @@ def train(
         progress: Told of epochs done.
         evidence: What was measured on the arm, where it was.
         rehearsals: Compiled trainings of before, where this one is kept as well.
+        folder: Where finished compiled trainings are kept; None for nowhere.
 
     Raises:
         UserCodeError: Something of the user's raised: a callback, a data set, a layer.
@@ -58,7 +67,7 @@ def train(
     why = obstacle(arm)
     if why is None:
         try:
-            return _compiled(arm, progress, evidence, rehearsals)
+            return _compiled(arm, progress, evidence, rehearsals or Rehearsals(), folder)
         except RefusedError as refused:
             why = str(refused)
         except Exception as error:  # noqa: BLE001  (fit says it in the words that its user knows, or does not meet it)
@@ -66,15 +75,31 @@ def train(
     return train_by_fit(arm, progress, why)
 
 
-def _compiled(arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals | None) -> Training:
+def _compiled(
+    arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
+) -> Training:
     build(arm)
-    with restored(variables_of(arm.model)):  # whatever stops it, fit must find the arm as it was
-        done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals or Rehearsals())
-        trained = values_of(variables_of(arm.model))
-    assign(variables_of(arm.model), trained)
-    arm.model.optimizer.finalize_variable_values(arm.model.trainable_weights)
-    curves = tuple(Curve(arm.name, _metric(name), values) for name, values in done.curves.items())
-    return Training(curves, _weights(arm.model), "compiled", done.why)
+    model, variables = arm.model, variables_of(arm.model)
+    key = None if folder is None else key_of(arm, joined=rehearsals.joined)
+    kept = None if folder is None or key is None else read(folder, key)
+    if kept is not None and [weight.shape for weight in kept.weights] == [tuple(one.shape) for one in variables]:
+        assign(variables, kept.weights)
+        epochs = int(arm.fit.get("epochs", 1))
+        progress(epochs, epochs)
+        return _training(arm, kept.curves, kept.why)
+    with restored(variables):  # whatever stops it, fit must find the arm as it was
+        done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals)
+        trained = values_of(variables)
+    assign(variables, trained)
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    if folder is not None and key is not None:
+        write(folder, key, Stored(done.curves, tuple(value.numpy() for value in values_of(variables)), done.why))
+    return _training(arm, done.curves, done.why)
+
+
+def _training(arm: Arm, values: Mapping[str, tuple[float, ...]], why: str) -> Training:
+    curves = tuple(Curve(arm.name, _metric(name), column) for name, column in values.items())
+    return Training(curves, _weights(arm.model), "compiled", why)
 
 
 def train_by_fit(arm: Arm, progress: Progress, why: str = "") -> Training:
