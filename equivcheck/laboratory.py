@@ -224,7 +224,9 @@ class Laboratory:
         def train_arm(arm: Arm, built_for: Experiment) -> tuple[Curve, ...]:
             return self._train(arm, built_for, probed.evidence, f"replay {len(self._trained) + 1}")[0]
 
-        return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained)
+        built = (probed.bottleneck.arm, probed.frozen.arm)
+        arms = {identity(arm.name, probed.experiment, seeded=False): arm for arm in built}
+        return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
 
     def _train(
         self, arm: Arm, experiment: Experiment, evidence: Evidence, stage: str, observed: Observed | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
+from equivcheck.arms.reseeded import reseeded
 from equivcheck.errors import SpecError
 from equivcheck.findings import ArmName, Patch
 from equivcheck.measured import Curve
@@ -27,6 +28,7 @@ class Counterfactuals:
         builder: Builds arms.
         train: Trains one.
         trained: Curves of arms that were trained, by what decides them (``identity``).
+        arms: Arms that were built, as they were built, by what decides them but for the seed.
     """
 
     experiment: Experiment
@@ -34,6 +36,7 @@ class Counterfactuals:
     builder: Builder
     train: TrainArm
     trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict)
+    arms: dict[str, Arm] = field(default_factory=dict)
 
     def __call__(self, present: Coalition, repetition: int) -> tuple[Curve, ...]:
         """The curves of both arms with these causes present; none of a spec that cannot be built so.
@@ -66,13 +69,32 @@ class Counterfactuals:
     def _curves(self, name: ArmName, experiment: Experiment) -> tuple[Curve, ...]:
         key = identity(name, experiment)
         if key not in self.trained:
-            arm = replace(self.builder, experiment=experiment).build(name)
-            self.trained[key] = self.train(arm, experiment)
+            self.trained[key] = self.train(self._arm(name, experiment), experiment)
         return self.trained[key]
 
+    def _arm(self, name: ArmName, experiment: Experiment) -> Arm:
+        spec, key = getattr(experiment, name), identity(name, experiment, seeded=False)
+        known = self.arms.get(key)
+        if known is not None and isinstance(spec, ArmSpec):
+            again = known if known.seed == spec.training.seed else reseeded(known, spec, spec.training.seed)
+            if again is not None:
+                self.arms[key] = again  # its model now has that seed's head
+                return again
+        built = replace(self.builder, experiment=experiment).build(name)
+        self.arms[key] = built
+        return built
 
-def identity(name: ArmName, experiment: Experiment) -> str:
-    """What decides how an arm trains, as text: its own keys, and the batch size that features are extracted at."""
+
+def identity(name: ArmName, experiment: Experiment, *, seeded: bool = True) -> str:
+    """What decides how an arm trains, as text: its own keys, and the batch size that features are extracted at.
+
+    Args:
+        name: The arm.
+        experiment: The spec.
+        seeded: Whether arms with different seeds are different.
+    """
     spec = getattr(experiment, name)
     extracted = Builder(experiment).extraction_batch_size() if isinstance(spec, ArmSpec) else None
+    if isinstance(spec, ArmSpec) and not seeded:
+        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": 0})})
     return repr((name, spec, extracted))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -22,53 +25,72 @@ class _ReachedError(BaseException):
         self.feature = feature
 
 
-def features_of(
-    model: keras.Model,
-    found: Frontier,
-    x: tf.Tensor,
-    order: npt.NDArray[Any] | None,
-    *,
-    batch_size: int,
-    training: bool,
-) -> tf.Tensor:
-    """The stored table, position by position of an epoch.
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A network up to its frontier, traced once for each way in which it is run.
 
-    Args:
-        model: The model, which is left as it was.
+    Attributes:
+        model: The model.
         found: Its frontier.
-        x: ``(rows, ...)`` as the model is fed.
-        order: ``(rows,)`` row numbers in the order of every epoch; None for the order of the table.
-        batch_size: Rows a step: batch statistics and even the kernels depend on it.
-        training: As ``train_step`` runs the network, or as ``test_step``.
-
-    Returns:
-        ``(rows, ...)`` in that order.
-
-    Raises:
-        RefusedError: What lies before the frontier cannot be sure to be the same in every epoch.
+        traced: By batch size, where that is fixed, and mode.
+        tables: What was computed, by everything that decides it.
     """
-    size = batch_size if len(x) % batch_size == 0 else None  # as in fit, see compiled.Tables
 
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        def reach(call: LayerCall) -> Any:
-            outputs = call.run(*call.args, **call.kwargs)
-            if call.path == found.path:
-                raise _ReachedError(outputs)
-            return outputs
+    model: keras.Model
+    found: Frontier
+    traced: dict[tuple[int | None, bool], Callable[[tf.Tensor], tf.Tensor]] = field(default_factory=dict)
+    tables: dict[tuple[object, ...], tf.Tensor] = field(default_factory=dict)
 
-        try:
-            with hooked(model, reach):
-                model(batch, training=training) if model._call_has_training_arg else model(batch)  # noqa: SLF001
-        except _ReachedError as reached:
-            feature: tf.Tensor = reached.feature
-            return feature
-        raise AssertionError(found.path)
+    def features(self, x: tf.Tensor, order: npt.NDArray[Any] | None, *, batch_size: int, training: bool) -> tf.Tensor:
+        """The stored table, position by position of an epoch.
 
-    function = tf.function(forward, autograph=False).get_concrete_function(tf.TensorSpec((size, *x.shape[1:]), x.dtype))
-    refuse_unrepeatable(function)
-    captured(function, variables_of(model))
-    rows = tf.range(len(x)) if order is None else tf.constant(order)
-    with undisturbed(model):
-        parts = [function(tf.gather(x, rows[start : start + batch_size])) for start in range(0, len(x), batch_size)]
-    table: tf.Tensor = tf.concat(parts, 0)
-    return table
+        Args:
+            x: ``(rows, ...)`` as the model is fed; the same at every call with the same number of rows.
+            order: ``(rows,)`` row numbers in the order of every epoch; None for the order of the table.
+            batch_size: Rows a step: batch statistics and even the kernels depend on it.
+            training: As ``train_step`` runs the network, or as ``test_step``.
+
+        Returns:
+            ``(rows, ...)`` in that order.
+
+        Raises:
+            RefusedError: What lies before the frontier cannot be sure to be the same in every epoch.
+        """
+        key = (len(x), None if order is None else order.tobytes(), batch_size, training)
+        if key not in self.tables:
+            function = self._function(x, batch_size if len(x) % batch_size == 0 else None, training=training)
+            rows = tf.range(len(x)) if order is None else tf.constant(order)
+            starts = range(0, len(x), batch_size)
+            with undisturbed(self.model):
+                parts = [function(tf.gather(x, rows[start : start + batch_size])) for start in starts]
+            if training:  # the order of another seed is another table, and that of the last one is not asked for again
+                self.tables.pop(next((known for known in self.tables if known[-1]), key), None)
+            self.tables[key] = tf.concat(parts, 0)
+        return self.tables[key]
+
+    def _function(self, x: tf.Tensor, size: int | None, *, training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The network up to the frontier as a graph, for batches of one size or of any, as in ``compiled.Tables``."""
+        if (size, training) not in self.traced:
+            forward = partial(_reach, self.model, self.found, training=training)
+            spec = tf.TensorSpec((size, *x.shape[1:]), x.dtype)
+            function = tf.function(forward, autograph=False).get_concrete_function(spec)
+            refuse_unrepeatable(function)
+            captured(function, variables_of(self.model))
+            self.traced[size, training] = function
+        return self.traced[size, training]
+
+
+def _reach(model: keras.Model, found: Frontier, batch: tf.Tensor, *, training: bool) -> tf.Tensor:
+    def reach(call: LayerCall) -> Any:
+        outputs = call.run(*call.args, **call.kwargs)
+        if call.path == found.path:
+            raise _ReachedError(outputs)
+        return outputs
+
+    try:
+        with hooked(model, reach):
+            model(batch, training=training) if model._call_has_training_arg else model(batch)  # noqa: SLF001
+    except _ReachedError as reached:
+        feature: tf.Tensor = reached.feature
+        return feature
+    raise AssertionError(found.path)

@@ -14,7 +14,7 @@ from equivcheck.arms.arm import Arm
 from equivcheck.evidence import ArmEvidence
 from equivcheck.replay.compiled import Rehearsal, Step, Tables, own_step
 from equivcheck.replay.eligible import has_plain_steps
-from equivcheck.replay.features import features_of
+from equivcheck.replay.features import Prefix
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, blank, find_frontier, run_through, stand_in
 from equivcheck.replay.graph import RefusedError, values_of
 from equivcheck.replay.likeness import Likeness, likeness
@@ -31,6 +31,25 @@ _TOGETHER, _LARGE = 1024, 32
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Where an arm's network is cut.
+
+    Attributes:
+        arm: The arm, so that nothing else can take its place in memory.
+        fit: The pass of its ``train_step``.
+        prefix: The network up to the frontier; None where everything runs in every step.
+        values: What the variables held that training must not move.
+        why: How much of the network runs again.
+    """
+
+    arm: Arm
+    fit: Pass
+    prefix: Prefix | None
+    values: tuple[tf.Tensor, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsals:
     """Compiled trainings, for further arms of the same making.
 
@@ -38,10 +57,12 @@ class Rehearsals:
         known: By what decides their graph.
         joined: Evaluate small batches of validation together, where losses and metrics add up over samples. It is many
             times as fast, and a ``val_loss`` differs by its rounding from the one of ``fit``.
+        cuts: What was found out about an arm, for the same arm with other weights behind the cut; by model and data.
     """
 
     known: dict[str, Rehearsal] = field(default_factory=dict)
     joined: bool = False
+    cuts: dict[tuple[int, ...], Cut] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +95,22 @@ def rehearse(
     model, tables = arm.model, tables_of(arm)
     x = tables.train[0]
     tried = tf.gather(x, np.arange(TRIED) % len(x))
-    fit = run_through(model, tried, training=True)
-    _refuse_hidden_draws(model, fit, evidence)
-    found, why = _frontier(arm, tables, tried, fit)
+    cut = _cut(arm, tables, tried, rehearsals)
+    _refuse_hidden_draws(model, cut.fit, evidence)
+    fit, why = cut.fit, cut.why
+    found = None if cut.prefix is None else cut.prefix.found
     step = own_step(model)
-    if found is not None:
-        step = _step_behind(found, model, tf.TensorSpec(x.shape[1:], x.dtype))
-        tables = _tables_behind(found, model, tables)
+    if cut.prefix is not None:
+        step = _step_behind(cut.prefix.found, model, tf.TensorSpec(x.shape[1:], x.dtype))
+        tables = _tables_behind(cut.prefix, tables)
     alike = likeness(model, tables, fit, found, tried)
     if rehearsals.joined and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
         tables = replace(tables, validation_batch_size=_TOGETHER)
         alike = likeness(model, tables, fit, found, tried)
-    fixed = _before(model, found)
-    values = values_of(fixed)
     rehearsal = _rehearsal(model, tables, step, alike, rehearsals)
     epochs = int(arm.fit.get("epochs", 1))
     curves = rehearsal.run(tables, epochs, progress, None if alike is None else alike.state)
-    if any(
-        not np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
-        for one, other in zip(values, values_of(fixed), strict=True)
-    ):
+    if not _unmoved(cut):
         raise RefusedError("it moves what lies before its frontier")
     columns = zip(rehearsal.names, curves.T, strict=True)
     return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why)
@@ -107,6 +124,29 @@ def _rehearsal(
     if alike.key not in rehearsals.known:
         rehearsals.known[alike.key] = Rehearsal(model, tables, step, alike.state)
     return rehearsals.known[alike.key]
+
+
+def _cut(arm: Arm, tables: Tables, tried: tf.Tensor, rehearsals: Rehearsals) -> Cut:
+    """Where the arm's network is cut, found out once for a model, its data and what stands before the cut."""
+    split = arm.validation
+    key = id(arm.model), id(arm.train.feed.x), id(split.feed.x) if split else 0, len(tables.order)
+    known = rehearsals.cuts.get(key)
+    if known is not None and _unmoved(known):
+        return known
+    fit = run_through(arm.model, tried, training=True)
+    found, why = _frontier(arm, tables, tried, fit)
+    prefix = None if found is None else Prefix(arm.model, found)
+    rehearsals.cuts[key] = cut = Cut(arm, fit, prefix, tuple(values_of(_before(arm.model, found))), why)
+    return cut
+
+
+def _unmoved(cut: Cut) -> bool:
+    """Whether everything before the cut is as it was."""
+    found = None if cut.prefix is None else cut.prefix.found
+    return all(
+        np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
+        for one, other in zip(cut.values, values_of(_before(cut.arm.model, found)), strict=True)
+    )
 
 
 def _frontier(arm: Arm, tables: Tables, tried: tf.Tensor, fit: Pass) -> tuple[Frontier | None, str]:
@@ -128,16 +168,16 @@ def _frontier(arm: Arm, tables: Tables, tried: tf.Tensor, fit: Pass) -> tuple[Fr
     return found, f"all up to {found.path} was run once"
 
 
-def _tables_behind(found: Frontier, model: keras.Model, tables: Tables) -> Tables:
+def _tables_behind(prefix: Prefix, tables: Tables) -> Tables:
     """The tables with the stored features in the place of the images, in the order of an epoch."""
     x, *rest = tables.train
     order = tables.order[0]
-    features = features_of(model, found, x, order, batch_size=tables.batch_size, training=True)
+    features = prefix.features(x, order, batch_size=tables.batch_size, training=True)
     train = (features, *(tf.gather(part, order) for part in rest))
     validation = tables.validation
     if validation is not None:
         size = tables.validation_batch_size
-        calm = features_of(model, found, validation[0], None, batch_size=size, training=False)
+        calm = prefix.features(validation[0], None, batch_size=size, training=False)
         validation = (calm, *validation[1:])
     return replace(tables, train=train, order=np.arange(len(order))[None], validation=validation)
 
