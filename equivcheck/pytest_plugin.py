@@ -118,4 +118,4 @@ def _is_used(config: pytest.Config) -> bool:
         return True
     baseline = config.getini("equivcheck_baseline")
     severe = config.getini("equivcheck_fail_on") != "error"
-    return severe or baseline != _BASELINE or (config.rootpath / baseline).exists()
+    return bool(severe or baseline != _BASELINE or (config.rootpath / baseline).exists())

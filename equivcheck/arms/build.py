@@ -36,7 +36,7 @@ from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
 from equivcheck.arms.user_code import user_code
-from equivcheck.errors import InputError, Problem, SpecError
+from equivcheck.errors import InconclusiveError, InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
@@ -75,6 +75,31 @@ class Builder:
             self.loaded[key] = self._samples(name, spec)
         train, validation = self.loaded[key]
         return self._from_spec(name, spec, train, validation)
+
+    def extractor(self, name: ArmName, most: int) -> tuple[keras.Model, npt.NDArray[Any]]:
+        """The backbone of one arm, and some training images as they are fed to it; no feature is extracted.
+
+        Args:
+            name: Which arm.
+            most: Images at most, spread over the split.
+
+        Raises:
+            InconclusiveError: The arm comes from the user's function, which gives no backbone or no images.
+        """
+        spec = getattr(self.experiment, name)
+        if isinstance(spec, CodeArm):
+            arm = self.build(name)
+            if arm.extractor is None or arm.train.images is None:
+                raise InconclusiveError(
+                    f"{spec.callable} gives no {'backbone' if arm.extractor is None else 'images'}, so nothing tells "
+                    "what the stored features came from"
+                )
+            return arm.extractor, _spread(arm.train.images, most)
+        with self._at(name, "data.train"):
+            samples = load_samples(spec.data.train, spec.data, folder=self.folder)
+        with self._at(name, "preprocessing"):
+            images = preprocess(_spread(samples.pixels, most), spec.preprocessing, folder=self.folder)
+        return self._backbone(name, spec), images
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""
@@ -179,6 +204,11 @@ class Builder:
             lines = self.experiment.document.text.splitlines()
             source = lines[location.line - 1] if location.line is not None and location.line <= len(lines) else None
             raise SpecError([Problem(key=key, message=str(error), location=location, source=source)]) from error
+
+
+def _spread(rows: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
+    spread: npt.NDArray[Any] = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    return spread
 
 
 def _whole_batches(images: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
