@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from equivcheck.arms.build import Builder
-from equivcheck.catalog import all_checks, matches
+from equivcheck.catalog import all_checks, matches, names
 from equivcheck.check import Check
 from equivcheck.errors import DivergenceError, DivergenceWarning, InputError, SpecError
 from equivcheck.evidence import Evidence
@@ -75,8 +75,8 @@ class EquivalenceGuard(keras.callbacks.Callback):
 
         Args:
             reference: A spec's path, or a Keras model.
-            samples: ``(n, ...)`` inputs as ``fit`` gives them to the model; for a reference that is a model. A few are
-                enough.
+            samples: ``(n, ...)`` inputs as ``fit`` gives them to the model; for a reference that is a model. The
+                first eight are used.
             on_divergence: ``raise`` a ``DivergenceError``, which ends ``fit``; ``warn`` with a ``DivergenceWarning``;
                 or ``log`` to the logger ``equivcheck``.
             ignore: Codes or prefixes of checks that do not count.
@@ -100,6 +100,9 @@ class EquivalenceGuard(keras.callbacks.Callback):
         self._samples = samples
         self._on_divergence: OnDivergence = on_divergence
         self._ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        for pattern in self._ignore:
+            if not any(matches(code, (pattern,)) for code in names()):
+                raise InputError(f"ignore: no check has a code that starts with {pattern!r}")
         self._watched: tuple[Evidence, Values] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -142,9 +145,10 @@ class EquivalenceGuard(keras.callbacks.Callback):
 
     def _fitting(self, samples: Any) -> Any:
         """Samples that the model takes; one that is trained on stored features has no backbone to be guarded."""
-        images = np.asarray(samples)[:PROBES]
-        if images.ndim == 0 or len(images) == 0 or images.dtype == object:
+        given = np.asarray(samples)
+        if given.ndim == 0 or len(given) == 0 or given.dtype == object:
             raise InputError(f"samples: expected an array of inputs, found {type(samples).__name__}")
+        images = given[:PROBES]
         shape = getattr(self.model, "input_shape", None)
         taken = shape[1:] if isinstance(shape, tuple) else None
         if taken is not None and not (

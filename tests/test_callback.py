@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,78 @@ def test_a_frozen_backbone_that_agrees_trains_in_peace():
     base = backbone()
     guard = EquivalenceGuard(base, IMAGES)
     fit(end_to_end(base), guard, epochs=2)
+    assert guard.findings == ()
+
+
+def flat(base):
+    import keras
+
+    return keras.Model(base.inputs, keras.layers.Dense(2, activation="softmax")(base.outputs[0]))
+
+
+def nested_with_dropout_in_the_head(base):
+    import keras
+
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Dropout(0.5)(base(inputs))
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
+
+
+def in_inference_mode(base):
+    """The repair of an active dropout."""
+    import keras
+
+    class InferenceMode(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.network = base
+
+        def call(self, x):
+            return self.network(x, training=False)
+
+    return keras.Sequential([keras.Input((8, 8, 3)), InferenceMode(), keras.layers.Dense(2, activation="softmax")])
+
+
+def from_a_subclass(base):
+    import keras
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.base, self.head = base, keras.layers.Dense(2, activation="softmax")
+
+        def call(self, x, training=None):
+            return self.head(self.base(x, training=training))
+
+    return Net()
+
+
+def cut_below_the_pooling(base):
+    """The backbone ends one layer earlier; the pooling is the model's own."""
+    import keras
+
+    x = keras.layers.GlobalAveragePooling2D()(base.get_layer("bn").output)
+    return keras.Model(base.inputs, keras.layers.Dense(2, activation="softmax")(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "dropout"),
+    [
+        (flat, 0.0),
+        (nested_with_dropout_in_the_head, 0.0),
+        (from_a_subclass, 0.0),
+        (cut_below_the_pooling, 0.0),
+        (in_inference_mode, 0.5),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_other_ways_to_write_the_same_model_train_in_peace(make, dropout, own):
+    """Also where the reference is the very object that the model holds."""
+    base = backbone(dropout=dropout)
+    model = make(base)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    guard = EquivalenceGuard(base if own else backbone(dropout=dropout), IMAGES)
+    fit(model, guard, epochs=2)
     assert guard.findings == ()
 
 
@@ -235,12 +309,26 @@ def trained(make, data, *callbacks):
     )
 
 
-@pytest.mark.parametrize("data", [arrays, dataset, None])
-@pytest.mark.parametrize("make", [sequential, subclassed, whole])
-@pytest.mark.parametrize("reference", ["backbone", "whole", "spec", "code"])
-def test_a_guarded_training_equals_an_unguarded_one_to_the_last_bit(make, data, reference, tmp_path):
+@cache
+def unguarded(make, data):
+    return trained(make, data)
+
+
+@pytest.mark.parametrize(
+    ("reference", "make", "data"),
+    [
+        *itertools.product(["backbone"], [sequential, subclassed, whole], [arrays, dataset, None]),
+        ("whole", sequential, dataset),
+        ("whole", subclassed, None),
+        ("spec", sequential, None),
+        ("spec", whole, dataset),
+        ("code", sequential, dataset),
+        ("code", subclassed, None),
+    ],
+)
+def test_a_guarded_training_equals_an_unguarded_one_to_the_last_bit(reference, make, data, tmp_path):
     """History, every variable, how often the data was asked, and what each generator draws next."""
-    alone = trained(make, data)
+    alone = unguarded(make, data)
     if reference == "spec":
         np.savez(tmp_path / "data.npz", x=255 * IMAGES, y=LABELS)
         backbone().save(tmp_path / "base.keras")
@@ -306,6 +394,7 @@ def bottleneck():
             {"on_divergence": "shout"},
             'on_divergence: expected "raise", "warn" or "log", found \'shout\'',
         ),
+        ([CLEAN], {"ignore": ["EQ401", "E9"]}, "ignore: no check has a code that starts with 'E9'"),
         ([3], {}, "reference: expected a spec's path or a Keras model, found int"),
         ([CLEAN, IMAGES], {}, "samples: go with a model"),
         (["none.yaml"], {}, "none.yaml: no such file"),
@@ -325,6 +414,12 @@ def test_a_wrong_spec_is_told_before_the_training(tmp_path):
     (tmp_path / "spec.yaml").write_text("version: 1\nlabels: onehot\n", encoding="utf-8")
     with pytest.raises(SpecError, match="did you mean"):
         EquivalenceGuard(tmp_path / "spec.yaml")
+
+
+@pytest.mark.parametrize("samples", [3, [], np.array([None])])
+def test_samples_that_are_no_array_of_inputs_are_refused(samples):
+    with pytest.raises(InputError, match="samples: expected an array of inputs"):
+        fit(end_to_end(backbone()), EquivalenceGuard(backbone(), samples))
 
 
 def test_a_head_on_stored_features_cannot_be_guarded():

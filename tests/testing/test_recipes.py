@@ -32,8 +32,8 @@ def test_the_baseline_is_one(tmp_path):
 
 
 def test_every_option_and_key_is_in_the_table(project):
-    rows = re.findall(r"^\| (.*?) \| (.*?) \| .*\|$", README, re.MULTILINE)
-    shown = {name for row in rows for cell in row for name in re.findall(r"`((?:--)?equivcheck[-_]\w[-\w]*)`", cell)}
+    cells = [cell for line in README.splitlines() if line.startswith("| ") for cell in line.split("|")[1:3]]
+    shown = {name for cell in cells for name in re.findall(r"`((?:--)?equivcheck[-_]\w[-\w]*)`", cell)}
     told = project.run("--help").stdout.str()
     assert shown == set(re.findall(r"^  (--equivcheck-[a-z-]+|equivcheck_[a-z_]+)\b", told, re.MULTILINE))
 
