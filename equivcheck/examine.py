@@ -11,7 +11,7 @@ from equivcheck.evidence import Evidence
 from equivcheck.findings import SEVERITIES, Cleared, Finding, Skipped
 
 #: Begins the reason for which a check that raised is skipped.
-FAILED = "the check itself failed"
+CHECK_FAILED = "the check itself failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
                 (findings if isinstance(said, Finding) else cleared).append(said)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  (one broken check must not hide what the others found)
             failed.append(code)
-            skipped.append(Skipped(code, f"{FAILED}: {type(error).__name__}: {error}"))
+            skipped.append(Skipped(code, f"{CHECK_FAILED}: {type(error).__name__}: {error}"))
     findings.sort(key=lambda found: (SEVERITIES.index(found.severity), found.code))
     return Examination(
         tuple(findings),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from equivcheck.examine import FAILED
+from equivcheck.examine import CHECK_FAILED
 from equivcheck.findings import Finding
 from equivcheck.report.model import Report
 from equivcheck.testing.baseline import Accepted
@@ -43,7 +43,7 @@ def judge_check(report: Report, code: str, options: Options, accepted: Sequence[
     """
     for skipped in report.skipped:
         if skipped.code == code:
-            return Outcome("failed" if skipped.reason.startswith(FAILED) else "skipped", reason=skipped.reason)
+            return Outcome("failed" if skipped.reason.startswith(CHECK_FAILED) else "skipped", reason=skipped.reason)
     found = [finding for finding in report.findings if finding.code == code]
     failing = tuple(finding for finding in found if options.fails(finding))
     lesser = tuple(finding for finding in found if not options.fails(finding))
