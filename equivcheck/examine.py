@@ -8,10 +8,7 @@ from graphlib import TopologicalSorter
 
 from equivcheck.check import Check
 from equivcheck.evidence import Evidence
-from equivcheck.findings import SEVERITIES, Cleared, Finding, Skipped
-
-#: Begins the reason for which a check that raised is skipped.
-CHECK_FAILED = "the check itself failed"
+from equivcheck.findings import CHECK_FAILED, SEVERITIES, Cleared, Finding, Skipped
 
 
 @dataclass(frozen=True, slots=True)

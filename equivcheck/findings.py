@@ -15,6 +15,9 @@ Side = Literal["bottleneck", "frozen", "both"]
 #: Most severe first; the order in which findings are shown.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
+#: How the reason of a check begins that broke; the JSON contract has no field of its own for it.
+CHECK_FAILED = "the check itself failed"
+
 #: Dotted spec key -> new value; ``None`` removes the key. A repair, a fault and a counterfactual are all patches.
 Patch = Mapping[str, Any]
 

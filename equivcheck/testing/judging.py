@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from equivcheck.examine import CHECK_FAILED
-from equivcheck.findings import Finding
+from equivcheck.findings import CHECK_FAILED, Finding
 from equivcheck.report.model import Report
 from equivcheck.testing.baseline import Accepted
 from equivcheck.testing.options import Options
