@@ -10,12 +10,24 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from equivcheck.assertion import assert_equivalent
-    from equivcheck.errors import EquivcheckError, InconclusiveError, InputError, SpecError, UserCodeError
+    from equivcheck.callback import EquivalenceGuard
+    from equivcheck.errors import (
+        DivergenceError,
+        DivergenceWarning,
+        EquivcheckError,
+        InconclusiveError,
+        InputError,
+        SpecError,
+        UserCodeError,
+    )
     from equivcheck.layer_diff import LayerDiff, diff_layers
     from equivcheck.pipeline import run
     from equivcheck.report.model import Report
 
 __all__ = [
+    "DivergenceError",
+    "DivergenceWarning",
+    "EquivalenceGuard",
     "EquivcheckError",
     "InconclusiveError",
     "InputError",
@@ -31,6 +43,9 @@ __all__ = [
 
 #: Public name -> the module that defines it. Must say the same as the imports above, which a test compares.
 _HOMES = {
+    "DivergenceError": "equivcheck.errors",
+    "DivergenceWarning": "equivcheck.errors",
+    "EquivalenceGuard": "equivcheck.callback",
     "EquivcheckError": "equivcheck.errors",
     "InconclusiveError": "equivcheck.errors",
     "InputError": "equivcheck.errors",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from equivcheck.catalog import matches
@@ -31,16 +31,39 @@ def assert_equivalent(spec: str | Path, *, select: Sequence[str] = (), ignore: S
         UserCodeError: A callable of the spec raised.
         InconclusiveError: The arms could not be compared.
     """
+    __tracebackhide__ = True  # pytest then shows the line of the test, not ours
     # One string would be taken for its letters, and "E" starts every code.
     chosen, left_out = ((patterns,) if isinstance(patterns, str) else tuple(patterns) for patterns in (select, ignore))
-    report = run(spec)
+    said = complaint(run(spec), select=chosen, ignore=left_out)
+    if said is not None:
+        raise AssertionError(said)
+
+
+def complaint(
+    report: Report,
+    *,
+    select: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    accepted: Callable[[Finding], bool] = lambda _finding: False,
+) -> str | None:
+    """The short diagnosis of a report that does not pass; None of one that does.
+
+    Args:
+        report: The finished run, in which every check judged.
+        select: Codes or prefixes of the checks whose errors count; all where empty.
+        ignore: Codes or prefixes of checks whose errors do not count.
+        accepted: Whether an error is a known difference.
+    """
     errors = [finding for finding in report.findings if finding.severity == "error"]
     failing = [
-        error for error in errors if (not chosen or matches(error.code, chosen)) and not matches(error.code, left_out)
+        error
+        for error in errors
+        if (not select or matches(error.code, select)) and not matches(error.code, ignore) and not accepted(error)
     ]
-    unexplained = report.verdict == "divergent" and not errors and not chosen
+    unexplained = report.verdict == "divergent" and not errors and not select
     if failing or unexplained or report.verdict == "inconclusive":
-        raise AssertionError(diagnosis(report, failing))
+        return diagnosis(report, failing)
+    return None
 
 
 def diagnosis(report: Report, errors: Sequence[Finding]) -> str:

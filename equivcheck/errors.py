@@ -73,3 +73,13 @@ class UserCodeError(EquivcheckError):
 
 class InconclusiveError(EquivcheckError):
     """The arms could not be compared (exit code 3)."""
+
+
+class DivergenceError(EquivcheckError):
+    """A guarded model does not train as its reference does (exit code 1)."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class DivergenceWarning(UserWarning):
+    """The same, where the guard was asked to warn."""

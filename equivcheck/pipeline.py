@@ -18,6 +18,7 @@ from equivcheck.measured import Attribution, Curve, curves_equal
 from equivcheck.observed import read_logs
 from equivcheck.recorded import observed_of, run_recording
 from equivcheck.report.model import Report, Verdict
+from equivcheck.report.ranking import ranked
 from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
 from equivcheck.spec import Document, Experiment, Recording, check_paths, load, recording, resolve
@@ -138,7 +139,7 @@ def run_document(
             compared=evidence.matched,
             reason=obstacle,
         ),
-        findings=trial.findings,
+        findings=tuple(ranked(trial.findings)),
         cleared=examination.cleared,
         skipped=(*examination.skipped, *_left_out(checks)),
         layers=evidence.rows,

@@ -50,7 +50,7 @@ def call(line):
 
 
 def test_every_block_is_of_a_language_that_is_tested_here():
-    assert {kind for kind, _ in BLOCKS} == {"bash", "python", "sh", "text", "yaml"}
+    assert {kind for kind, _ in BLOCKS} == {"bash", "console", "python", "sh", "text", "yaml", "yml"}
 
 
 @pytest.mark.parametrize("line", QUICK)

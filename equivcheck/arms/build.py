@@ -39,7 +39,7 @@ from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
 from equivcheck.arms.stored_features import read_features
 from equivcheck.arms.user_code import call_user_function, user_code
-from equivcheck.errors import EquivcheckError, InputError, Problem, SpecError
+from equivcheck.errors import EquivcheckError, InconclusiveError, InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
@@ -89,6 +89,31 @@ class Builder:
             return arm_from_code(spec.callable, name, folder=self.folder, seed=SEED + 1)
         except EquivcheckError:
             return None
+
+    def extractor(self, name: ArmName, most: int) -> tuple[keras.Model, npt.NDArray[Any]]:
+        """The backbone of one arm, and some training images as they are fed to it; no feature is extracted.
+
+        Args:
+            name: Which arm.
+            most: Images at most, spread over the split.
+
+        Raises:
+            InconclusiveError: The arm comes from the user's function, which gives no backbone or no images.
+        """
+        spec = getattr(self.experiment, name)
+        if isinstance(spec, CodeArm):
+            arm = self.build(name)
+            if arm.extractor is None or arm.train.images is None:
+                raise InconclusiveError(
+                    f"{spec.callable} gives no {'backbone' if arm.extractor is None else 'images'}, so nothing tells "
+                    "what the stored features came from"
+                )
+            return arm.extractor, _spread(arm.train.images, most)
+        with self._at(name, "data.train"):
+            samples = load_samples(spec.data.train, spec.data, folder=self.folder)
+        with self._at(name, "preprocessing"):
+            images = preprocess(_spread(samples.pixels, most), spec.preprocessing, folder=self.folder)
+        return self._backbone(name, spec), images
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""
@@ -230,6 +255,11 @@ def _computing_in(precision: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _spread(rows: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
+    spread: npt.NDArray[Any] = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    return spread
 
 
 def _whole_batches(images: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:

@@ -279,3 +279,8 @@ def _optimizer(arm: Arm) -> Mapping[str, Any]:
         key: value for key, value in optimizer.get_config().items() if isinstance(value, bool | int | float | str)
     }
     return {**config, "name": type(optimizer).__name__}
+
+
+def regions_of(left: Passes, right: Passes) -> Mapping[str, Region]:
+    """Which part of a whole network each of its layers is, by what its partner in another network is."""
+    return _regions(left, right, align(left.layers, right.layers))

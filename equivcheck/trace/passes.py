@@ -137,3 +137,21 @@ def _layer(seen: Seen, region: Region, flag: TrainingFlag) -> LayerTrace:
         dtype=str(seen.outputs[0].dtype) if seen.outputs else "",
         settings=settings_of_layer(seen.layer),
     )
+
+
+def passes_of_extractor(extractor: keras.Model, images: npt.NDArray[Any]) -> Passes:
+    """A backbone alone, by ``predict``, as features are extracted."""
+    calm, _ = _predict(extractor, images, prefix=f"{extractor.name}/")
+    layers = tuple(_layer(seen, "backbone", TrainingFlag(predict=False)) for seen in calm)
+    return Passes(calm, calm, layers, images)
+
+
+def passes_of_model(model: keras.Model, images: npt.NDArray[Any]) -> Passes:
+    """A whole model by ``predict`` and by ``fit``, no step of which is known; every layer is the backbone's for now."""
+    calm, predicted = _predict(model, images)
+    fitted = _fit(model, images)
+    layers = tuple(
+        _layer(seen, "backbone", TrainingFlag(seen.flag, None, predicted.get(seen.path.partition("#")[0])))
+        for seen in fitted
+    )
+    return Passes(calm, fitted, layers, images)
