@@ -49,7 +49,7 @@ def in_file(finding: Finding) -> str:
 
 
 def share_of(finding: Finding, attribution: Attribution | None) -> str:
-    """``−31.7 pp of the gap of −46.9 pp, between −34.4 pp and −29.1 pp``; empty where no share is known."""  # noqa: RUF002
+    """``−31.7 pp of the gap of −46.9 pp, between −34.4 pp and −29.1 pp; alone it makes −30.4 pp``; or empty."""  # noqa: RUF002
     if finding.share is None:
         return ""
     if attribution is None:
@@ -57,8 +57,15 @@ def share_of(finding: Finding, attribution: Attribution | None) -> str:
     metric = attribution["metric"]
     text = f"{metric_share(metric, finding.share)} of the gap of {metric_share(metric, attribution['gap'])}"
     for share in attribution["shares"]:
-        if share["code"] == finding.code and share["low"] is not None and share["high"] is not None:
+        if share["code"] != finding.code:
+            continue
+        if share["low"] is not None and share["high"] is not None:
             text += f", between {metric_share(metric, share['low'])} and {metric_share(metric, share['high'])}"
+        if len(attribution["shares"]) > 1 and share["alone"] is not None and share["repaired"] is not None:
+            text += (
+                f"; alone it makes {metric_share(metric, share['alone'])}, and repairing it alone takes away "
+                f"{metric_share(metric, share['repaired'])}"
+            )
     return text
 
 

@@ -160,7 +160,7 @@ def _accounting(found: Attribution) -> list[str]:
     sentences[0] += f"; {left} is left unexplained."
     if together := found["interactions"][:1]:
         share = metric_share(metric, together[0]["share"], _PP)
-        sentences.append(f"{listed(together[0]['codes'])} make {share} of it only together.")
+        sentences.append(f"{listed(together[0]['codes'])} act together ({share} beyond what each makes alone).")
     smallest, causes = found["smallest"], len(found["shares"])
     if smallest and len(smallest) < causes:
         sentences.append(f"Repairing {listed(smallest)} alone closes it.")
