@@ -11,7 +11,7 @@ from equivcheck.measured import FirstDivergence, LayerGap, LayerRow, TrainingFla
 from equivcheck.trace.gaps import Floor, gaps, in_isolation, measured_floor
 from equivcheck.trace.layers import Seen
 from equivcheck.trace.passes import Passes
-from equivcheck.trace.plan import Plan, plan, tensors
+from equivcheck.trace.plan import Plan, plan, tensor_at
 
 #: Runs the bottleneck arm again on its probe samples, each changed by one rounding: inference and fit.
 Again = Callable[[], tuple[tuple[Seen, ...], tuple[Seen, ...]]]
@@ -58,7 +58,7 @@ def first_divergence(rows: Sequence[LayerRow]) -> FirstDivergence:
 def _tallies(what: Plan, left: Sequence[Seen], right: Sequence[Seen]) -> list[Tally | None]:
     found: list[Tally | None] = []
     for a, b in what.places:
-        x, y = tensors(left[a[0]])[a[1]], tensors(right[b[0]])[b[1]]
+        x, y = tensor_at((left, right), a), tensor_at((left, right), b)
         found.append(tally(x, y) if x.shape == y.shape else None)
     return found
 

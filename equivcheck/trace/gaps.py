@@ -135,8 +135,11 @@ def _largest(apart: Sequence[Distance]) -> Distance:
 
 
 def _nonfinite(plan: Plan, number: int, tallies: Sequence[Tally | None]) -> tuple[bool, bool]:
-    counted = [tally for place in plan.outputs.get(number) or () if (tally := tallies[place]) is not None]
-    return any(tally.nonfinite[0] for tally in counted), any(tally.nonfinite[1] for tally in counted)
+    """Whether the outputs hold NaN or infinities, in the first and in the second model."""
+    there = tuple(call is not None for call in plan.pairs[number])
+    places = plan.lone.get(number) or plan.outputs.get(number) or ()
+    counted = [tally.nonfinite for place in places if (tally := tallies[place]) is not None]
+    return there[0] and any(own for own, _ in counted), there[1] and any(own for _, own in counted)
 
 
 def _reason(a: Fact | None, b: Fact | None, output: Distance | None) -> str:

@@ -12,8 +12,8 @@ from equivcheck.diff.align import Pair, align
 from equivcheck.trace.hooks import layers_by_path
 from equivcheck.trace.layers import Seen, weights_of
 
-#: A tensor of a pass: which call, which of its tensors (inputs first, then outputs).
-Place = tuple[int, int]
+#: A tensor of a pass: which model, which of its calls, which of the call's tensors (inputs first, then outputs).
+Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,11 @@ class Plan:
         left: The first model's calls.
         right: The second model's calls.
         pairs: Which call is which.
-        places: The pairs of tensors to compare, each once.
+        places: The pairs of tensors to compare, each once. What has no partner is compared with itself: that tells
+            whether all of it is finite.
         inputs: Per pair of calls, which of ``places`` are its inputs; None where they cannot be paired.
         outputs: The same for its outputs.
+        lone: Per call without a partner, which of ``places`` are its outputs.
         feeds: Per pair of calls, the pairs behind it that take its output, in the second model.
         within: Per pair of calls, the pair that is the composite layer around it, in the second model.
     """
@@ -48,6 +50,7 @@ class Plan:
     places: tuple[tuple[Place, Place], ...]
     inputs: Mapping[int, tuple[int, ...] | None]
     outputs: Mapping[int, tuple[int, ...] | None]
+    lone: Mapping[int, tuple[int, ...]]
     feeds: Mapping[int, tuple[int, ...]]
     within: Mapping[int, int]
 
@@ -77,9 +80,11 @@ def is_composite(layer: keras.Operation) -> bool:
     return isinstance(layer, keras.layers.Layer) and len(layers_by_path(layer)) > 1
 
 
-def tensors(seen: Seen) -> tuple[Any, ...]:
-    """All tensors of a call, in the order that a ``Place`` counts them in."""
-    return (*seen.inputs, *seen.outputs)
+def tensor_at(sides: Sequence[Sequence[Seen]], place: Place) -> Any:
+    """The tensor that a place means, of both models' calls."""
+    model, call, number = place
+    seen = sides[model][call]
+    return (*seen.inputs, *seen.outputs)[number]
 
 
 def plan(left: Sequence[Seen], right: Sequence[Seen]) -> Plan:
@@ -102,19 +107,27 @@ def plan(left: Sequence[Seen], right: Sequence[Seen]) -> Plan:
             key = id(x), id(y)  # the recorder keeps each tensor as one object
             if key not in known:
                 known[key] = len(places)
-                places.append(((i, start[0] + step), (j, start[1] + step)))
+                places.append(((0, i, start[0] + step), (1, j, start[1] + step)))
             found.append(known[key])
         return tuple(found)
 
     inputs: dict[int, tuple[int, ...] | None] = {}
     outputs: dict[int, tuple[int, ...] | None] = {}
+    lone: dict[int, tuple[int, ...]] = {}
     for number, (i, j) in enumerate(pairs):
         if i is not None and j is not None:
             a, b = left[i], right[j]
             inputs[number] = paired(i, j, (0, 0), a.inputs, b.inputs)
             outputs[number] = paired(i, j, (len(a.inputs), len(b.inputs)), a.outputs, b.outputs)
+        else:
+            model, call = (1, j) if i is None else (0, i)
+            assert call is not None
+            seen = (left, right)[model][call]
+            own = [(model, call, len(seen.inputs) + step) for step in range(len(seen.outputs))]
+            lone[number] = tuple(range(len(places), len(places) + len(own)))
+            places += [(place, place) for place in own]
     feeds, within = _feeds(pairs, left, right), _within(pairs, left, right)
-    return Plan(ours, theirs, pairs, tuple(places), inputs, outputs, feeds, within)
+    return Plan(ours, theirs, pairs, tuple(places), inputs, outputs, lone, feeds, within)
 
 
 def _feeds(pairs: Sequence[Pair], left: Sequence[Seen], right: Sequence[Seen]) -> Mapping[int, tuple[int, ...]]:

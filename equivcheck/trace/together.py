@@ -19,7 +19,7 @@ from equivcheck.diff.tally import Tally, tally
 from equivcheck.errors import InconclusiveError
 from equivcheck.trace.arrays import array_of, tensors_of
 from equivcheck.trace.layers import Seen, watch
-from equivcheck.trace.plan import Plan, plan, tensors
+from equivcheck.trace.plan import Plan, plan, tensor_at
 
 #: How many layers a model may be ahead of the comparison: enough to keep both cores busy, few enough to keep memory
 #: where two plain passes have it.
@@ -88,7 +88,7 @@ class Together:
         sides = self._record(batch)
         assert self.plan is not None
         for index, (a, b) in enumerate(self.plan.places):
-            self._count(index, tensors(sides[0][a[0]])[a[1]], tensors(sides[1][b[0]])[b[1]])
+            self._count(index, tensor_at(sides, a), tensor_at(sides, b))
 
     def _count(self, index: int, a: Any, b: Any) -> None:
         x, y = array_of(a), array_of(b)
@@ -130,7 +130,7 @@ class Together:
         marks: dict[int, Any] = {}
         size = tf.size(tensors_of(batch)[0])
         for index, (a, b) in enumerate(self.plan.places):
-            x, y = tensors(left[a[0]])[a[1]], tensors(right[b[0]])[b[1]]
+            x, y = tensor_at((left, right), a), tensor_at((left, right), b)
             # Stateless, so that comparisons need not wait for one another; and fed what is only known when the graph
             # runs, so that one of constants is not done once and for all while the graph is optimised.
             told = partial(self._told, index)
@@ -171,11 +171,11 @@ def _hold_back(plan: Plan, left: Sequence[Seen], right: Sequence[Seen], marks: d
     comparisons of calls before them, in either model.
     """
     last = (-1, -1)
-    for index, (a, b) in enumerate(plan.places):
-        if a[0] < last[0] or b[0] < last[1]:
-            continue  # pairs that cross
-        last = (a[0], b[0])
-        for side, call in ((left, a[0]), (right, b[0])):
+    for index, ((first, i, _), (second, j, _)) in enumerate(plan.places):
+        if first == second or i < last[0] or j < last[1]:
+            continue  # what has no partner, and pairs that cross
+        last = (i, j)
+        for side, call in ((left, i), (right, j)):
             if call + _AHEAD < len(side):
                 for tensor in side[call + _AHEAD].outputs:
                     # Control edges can be given to an operation that exists in no public way.
