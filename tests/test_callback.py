@@ -279,7 +279,8 @@ class Pulls:
     def __init__(self):
         self.count = 0
 
-    def __call__(self):  # noqa: D102
+    def __call__(self):
+        """Batches without end."""
         while True:
             self.count += 1
             chosen = np.random.permutation(24)[:8]  # noqa: NPY002  (as users do)
