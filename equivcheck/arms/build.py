@@ -113,7 +113,8 @@ class Builder:
             samples = load_samples(spec.data.train, spec.data, folder=self.folder)
         with self._at(name, "preprocessing"):
             images = preprocess(_spread(samples.pixels, most), spec.preprocessing, folder=self.folder)
-        return self._backbone(name, spec), images
+        with _computing_in(spec.precision):
+            return self._backbone(name, spec), images
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""
