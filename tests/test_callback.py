@@ -280,10 +280,7 @@ class Pulls:
         self.count = 0
 
     def __call__(self):
-<<<<<<< HEAD
-=======
         """Batches without end."""
->>>>>>> plugin
         while True:
             self.count += 1
             chosen = np.random.permutation(24)[:8]  # noqa: NPY002  (as users do)
