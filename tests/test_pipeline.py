@@ -54,7 +54,13 @@ def told(tensorflow, tmp_path_factory):
             if name not in FULL:
                 document = document.patched({"training.epochs": 2})
             stages = []
-            report = run_document(document, cache_dir=folder, progress=lambda *stage: stages.append(stage))
+            report = run_document(
+                document,
+                cache_dir=folder,
+                progress=lambda *stage: stages.append(stage),
+                replay=name in FULL,
+                budget=900,  # a slow machine must not leave replays out
+            )
             kept[name] = Told(report, stages)
         return kept[name]
 

@@ -60,7 +60,7 @@ class Prober:
     def _trained(self, case: Case) -> Outcome:
         from equivcheck.pipeline import run_document
 
-        report = run_document(self.document(case), cache_dir=self.folder / "features")
+        report = run_document(self.document(case), cache_dir=self.folder / "features", replay=False)
         return outcome_of(report.findings, [skipped.code for skipped in report.skipped if skipped.failed])
 
     def document(self, case: Case) -> Document:
