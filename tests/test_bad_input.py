@@ -206,7 +206,7 @@ def test_a_path_that_is_none(refused):
 
 
 def test_an_application_that_is_not_known(refused):
-    said = refused(SPEC.replace("{file: base.keras, cut: features}", "{application: InceptionV4}"))
+    said = refused(SPEC.replace("{file: base.keras, cut: features}", "{application: InceptonV3}"))
     assert said.startswith("spec.yaml:6:25: backbone.application: ")
     assert 'did you mean "InceptionV3"?' in said
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 class Broken:
     """Judges nothing: it raises."""
 
-    code, name, requires = "EQ888", "broken-check", ()
+    code, name, requires, subject = "EQ888", "broken-check", (), "arms"
 
     def __init__(self, error):
         self.error = error

@@ -105,7 +105,7 @@ def test_a_cause_that_a_repair_uncovers_is_added_and_repaired_too(laboratory, ti
 def test_a_repair_that_does_not_help_is_said_not_to(laboratory, dropping, curves):
     """Nothing is called a repair on the strength of its wording."""
     (finding,) = dropping.errors
-    useless = replace(finding, repair=replace(finding.repair, patch={"frozen.training.epochs": 3}))
+    useless = replace(finding, repair=replace(finding.repair, patch={"frozen.backbone.call": "flat"}))
     probed = replace(dropping, examination=replace(dropping.examination, findings=(useless,)))
     trial = laboratory.try_repairs(probed, curves)
     assert [finding.verified for finding in trial.findings] == [False]

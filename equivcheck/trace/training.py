@@ -102,8 +102,11 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 def _log_names(arm: Arm) -> list[str]:
     """What ``fit`` reports after an epoch."""
-    with_loss = dict.fromkeys(["loss", *arm.model.get_metrics_result()]) if arm.model.built else {"loss": None}
-    names = [name for name in with_loss if name != "compile_metrics"]
+    try:
+        reported = list(arm.model.get_metrics_result()) if arm.model.built else []
+    except ValueError:  # a loss that refused its labels has left the metrics without their variables
+        reported = []
+    names = [name for name in dict.fromkeys(["loss", *reported]) if name != "compile_metrics"]
     return [*names, *(f"val_{name}" for name in names)] if arm.validation is not None else names
 
 

@@ -133,7 +133,7 @@ def test_the_same_rows_as_fit_pulls(tensorflow):
 
     for shuffle, size in product((True, False, "batch"), (1, 5, 6, 32)):
         arm = make(shuffle=shuffle, batch_size=size)
-        passes = record(arm.train.feed, arm.fit, seed=arm.seed)
+        passes = record(arm).train
         pulled = number_samples(arm.train.feed.x, passes)
         orders = epoch_orders(20, batch_size=size, shuffle=shuffle, epochs=2, seed=arm.seed)
         for epoch, rows in enumerate(pulled):
