@@ -62,18 +62,25 @@ end_to_end = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(in
             for layer in evidence.frozen.layers
             if layer.region == "augmentation" and layer.stochastic and layer.flag.fit and not layer.composite
         ]
-        changing = evidence.frozen.images.changing
-        if not (layers or changing) or _redraws(evidence.bottleneck.train):
+        changing, again = evidence.frozen.images.changing, evidence.frozen.images.again
+        # A seeded data set draws the same in every epoch, but not when it is made again from another seed.
+        redrawn = again is not None and again.kind == "views"
+        if not (layers or changing or redrawn) or _redraws(evidence.bottleneck.train):
             return
         where = ", ".join(layer.path for layer in layers) if layers else "its iterator"
         yield self.finding(
             "frozen",
-            f"The frozen arm augments its training images ({where}), so its head sees other features of the same "
-            "sample in every epoch; the bottleneck arm's stored features stay as they are.",
+            f"The frozen arm augments its training images ({where}), so its head sees "
+            + (
+                "other features of the same sample in every epoch; the bottleneck arm's stored features stay."
+                if layers or changing
+                else "one random view of each sample, the same in every epoch; the stored features are of other images."
+            ),
             measured={
                 "random_layers": [layer.path for layer in layers],
                 "largest_change_relative_to_image": round(max((layer.noise for layer in layers), default=0.0), 4),
                 "samples_with_other_pixels_in_next_epoch_fraction": changing,
+                "other_images_when_made_again": redrawn,
             },
             expected="the same images in every epoch, or augmentation in both arms",
             patch={"frozen.augmentation": "none"},

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
 from equivcheck.diff.image_gap import image_gap
 from equivcheck.evidence import Evidence
 from equivcheck.trace.observed import PROBES, Observed
+from equivcheck.trace.walk import walk
 
 
 def images_suspicious(evidence: Evidence) -> bool:
@@ -34,7 +37,7 @@ def with_images_again(evidence: Evidence, observed: Observed, built: Arm) -> Evi
         observed: One arm.
         built: The same arm, built again from another seed.
     """
-    before, after = observed.train.images, built.train.images
+    before, after = observed.train.images, _images_of(built)
     if before is None or after is None or before.ndim != 4 or len(before) != len(after):  # noqa: PLR2004
         return evidence
     rows = np.linspace(0, len(before) - 1, min(PROBES, len(before))).astype(int)
@@ -44,6 +47,13 @@ def with_images_again(evidence: Evidence, observed: Observed, built: Arm) -> Evi
         return replace(evidence, bottleneck=replace(arm, images=replace(arm.images, again=gap)))
     arm = evidence.frozen
     return replace(evidence, frozen=replace(arm, images=replace(arm.images, again=gap)))
+
+
+def _images_of(built: Arm) -> npt.NDArray[Any] | None:
+    """The images of an arm that was just built; those of a data set are read, and come in its order."""
+    if built.train.images is not None or built.extractor is not None or built.train.feed.arrays:
+        return built.train.images
+    return walk(replace(built, validation=None, seed=built.seed + 1))[0].images
 
 
 @contextmanager
