@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from equivcheck.findings import Cleared, Finding, Patch, Repair, Severity, Side
+from equivcheck.findings import SEVERITIES, Cleared, Finding, Patch, Repair, Severity, Side
 
 if TYPE_CHECKING:
     from equivcheck.evidence import Evidence
@@ -58,6 +58,7 @@ class Check(ABC):
         requires: Codes that make this one a mere consequence: where one of them fired, this one is skipped.
         fault: The patch on a clean spec that makes exactly this check fire.
         subject: What it judges; without it the check is skipped.
+        severity: What its findings weigh, where the case does not weigh more or less.
     """
 
     code: ClassVar[str]
@@ -74,6 +75,7 @@ class Check(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     fault: ClassVar[Fault]
     subject: ClassVar[Subject] = "arms"
+    severity: ClassVar[Severity] = "error"
 
     def __init_subclass__(cls) -> None:
         """Refuses a check whose description is not complete."""
@@ -84,6 +86,8 @@ class Check(ABC):
             problems.append("name must be words in lower case joined by hyphens")
         if not getattr(cls, "references", ()):
             problems.append("references are missing")
+        if getattr(cls, "severity", None) not in SEVERITIES:
+            problems.append(f"severity must be one of {', '.join(SEVERITIES)}")
         if not isinstance(getattr(cls, "fault", None), Fault):
             problems.append("fault is missing")
         module = cls.__module__.rpartition(".")[2]
@@ -111,17 +115,17 @@ class Check(ABC):
         *,
         measured: Mapping[str, Any],
         expected: str,
-        severity: Severity = "error",
+        severity: Severity | None = None,
         patch: Patch | None = None,
         advice: str | None = None,
         key: str | None = None,
         layer: str | None = None,
     ) -> Finding:
-        """A finding of this check; ``advice`` replaces the class's own where the case needs other words."""
+        """A finding of this check; ``advice`` and ``severity`` replace the class's own where the case is another."""
         return Finding(
             code=self.code,
             name=self.name,
-            severity=severity,
+            severity=severity or self.severity,
             arm=arm,
             title=self.title,
             message=message,

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from equivcheck import __version__
 from equivcheck.catalog import all_checks
+from equivcheck.check_page import page
 from equivcheck.cli import cli
 from equivcheck.cli.exits import worst
-from equivcheck.cli.page import page
 from equivcheck.errors import InconclusiveError, UserCodeError
 from equivcheck.findings import Finding, Repair
 from equivcheck.report.json_format import dumps, loads

@@ -43,6 +43,7 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
         "https://github.com/keras-team/keras/issues/16982",
     )
     requires = ("EQ203", "EQ208")
+    severity = "warning"
     fault = Fault({"preprocessing": {"rescale": 1 / 255}})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -68,7 +69,6 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
             f"{names[unlike[0]]}.",
             measured={f"{name}_input": names[name] for name in unlike} | {"trained_with": names["expected"]},
             expected="the values that the weights were trained with",
-            severity="warning",
             patch={f"{name}.preprocessing": AsTrained() for name in unlike},
             key="preprocessing",
         )

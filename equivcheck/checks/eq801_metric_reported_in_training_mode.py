@@ -62,6 +62,7 @@ head = keras.Sequential([keras.Input((4,)), keras.layers.LayerNormalization(), k
         *("EQ204", "EQ205", "EQ501", "EQ503", "EQ506", "EQ507"),
     )
     subject: ClassVar[Subject] = "training"
+    severity = "warning"
     fault = Fault({"head": [{"batch_normalization": {}}, {"dense": {"units": 5, "activation": "softmax"}}]})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -88,7 +89,6 @@ head = keras.Sequential([keras.Input((4,)), keras.layers.LayerNormalization(), k
             "the mode, not by overfitting.",
             measured=_numbers(worse),
             expected="the trained network answers its training samples alike in both modes",
-            severity="warning",
             key="head",
         )
 

@@ -59,6 +59,7 @@ end_to_end.evaluate(all_of_them, verbose=0)
         "https://github.com/keras-team/keras/issues/6499",
     )
     subject: ClassVar[Subject] = "logs"
+    severity = "warning"
     fault = Fault({"observed.frozen": "../logs/sevenths.log"})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -96,7 +97,6 @@ end_to_end.evaluate(all_of_them, verbose=0)
                 ),
             },
             expected=f"every validation accuracy is a whole number of hits among {count} samples",
-            severity="warning",
             key=f"observed.{arm}",
         )
 
@@ -111,7 +111,6 @@ end_to_end.evaluate(all_of_them, verbose=0)
             "samples out or sees some twice.",
             measured={"bottleneck_samples_per_epoch": one, "frozen_samples_per_epoch": other},
             expected="both arms see the same number of samples per epoch",
-            severity="warning",
             advice="Train both arms on every sample once per epoch: leave steps_per_epoch (samples_per_epoch in Keras "
             "1) out, or set it to the number of training samples divided by the batch size, rounded up.",
             key="observed.frozen",

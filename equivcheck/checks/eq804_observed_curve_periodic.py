@@ -64,6 +64,7 @@ for _ in range(2):
         "https://github.com/keras-team/keras/blob/1.2.2/keras/engine/training.py (max_q_size=10)",
     )
     subject: ClassVar[Subject] = "logs"
+    severity = "warning"
     fault = Fault({"observed.frozen": "../logs/inception_v4_frozen.log"})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -104,7 +105,6 @@ for _ in range(2):
             f"{period.length} epochs, {period.repeats:.3g} times. {_explained(window)}",
             measured=measured,
             expected="the same validation samples in every epoch, so that the curve shows what was learned",
-            severity="warning",
             key=f"observed.{arm}",
         )
 

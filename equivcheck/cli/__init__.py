@@ -20,10 +20,10 @@ from typing import Any
 import click
 
 from equivcheck import __version__
+from equivcheck.check_page import catalogue, page
 from equivcheck.cli.exits import Door, guarded, remember_verbose, say, worst
 from equivcheck.cli.fix import place_of_repaired, write_repaired
 from equivcheck.cli.outputs import FORMATS, plan, write
-from equivcheck.cli.page import catalogue, page
 from equivcheck.errors import InputError, SpecError
 
 Progress = Callable[[str, int, int], None]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from inspect import cleandoc
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from equivcheck.catalog import check_of, names
+from equivcheck.check_page import sections
 from equivcheck.report.finding_words import patch_of, place_of
 from equivcheck.report.json_values import to_json
 from equivcheck.report.ranking import ranked
@@ -71,16 +74,27 @@ def render(report: Report) -> str:
 
 def _rules(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """One rule a code, in the order of the codes."""
-    names = {finding.code: (finding.name, finding.title) for finding in findings}
+    said = {finding.code: (finding.name, finding.title) for finding in findings}
     return [
-        {
-            "id": code,
-            "name": visible(name),
-            "shortDescription": {"text": visible(title)},
-            "help": {"text": f"More: equivcheck explain {code}", "markdown": f"More: `equivcheck explain {code}`"},
-        }
-        for code, (name, title) in sorted(names.items())
+        {"id": code, "name": visible(name), "shortDescription": {"text": visible(title)}, **_page(code)}
+        for code, (name, title) in sorted(said.items())
     ]
+
+
+def _page(code: str) -> dict[str, Any]:
+    """What the check says of itself; nothing where another version's report names a check that this one lacks.
+
+    There is no ``helpUri``: the pages of the checks are published nowhere but in ``equivcheck explain``.
+    """
+    if code not in names():
+        return {}
+    check = check_of(code)
+    what, why, advice, more = *map(cleandoc, (check.what, check.why, check.advice)), f"equivcheck explain {code}"
+    return {
+        "fullDescription": {"text": f"{what}\n\n{why}"},
+        "help": {"text": f"{what}\n\n{why}\n\nRepair: {advice}\n\nMore: {more}", "markdown": sections(check)},
+        "defaultConfiguration": {"level": check.severity},
+    }
 
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from inspect import cleandoc
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
 
+from equivcheck.catalog import check_of
 from equivcheck.location import Location
 from equivcheck.report.model import Report
 from equivcheck.report.sarif import render
@@ -42,6 +44,24 @@ def test_findings_are_results_at_their_lines(report):
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
     assert run["results"][0]["properties"]["share"] == -31.7
     assert run["results"][0]["message"]["text"].startswith("A frozen BatchNormalization normalises")
+
+
+def test_a_rule_says_what_its_check_says_of_itself(report):
+    rules = {rule["id"]: rule for rule in run_of(report)["tool"]["driver"]["rules"]}
+    check = check_of("EQ402")
+    assert rules["EQ402"]["fullDescription"]["text"] == f"{cleandoc(check.what)}\n\n{cleandoc(check.why)}"
+    assert cleandoc(check.advice) in rules["EQ402"]["help"]["text"]
+    assert "## How it is measured\n" in rules["EQ402"]["help"]["markdown"]
+    assert {code: rule["defaultConfiguration"]["level"] for code, rule in rules.items()} == {
+        **dict.fromkeys(("EQ104", "EQ401", "EQ402"), "error"),
+        **dict.fromkeys(("EQ202", "EQ801"), "warning"),
+    }
+
+
+def test_a_check_of_another_version_still_has_a_rule(report):
+    [rule] = run_of(replace(report, findings=(replace(report.findings[0], code="EQ999"),)))["tool"]["driver"]["rules"]
+    assert rule["id"] == "EQ999"
+    assert set(rule) == {"id", "name", "shortDescription"}
 
 
 @pytest.mark.parametrize(

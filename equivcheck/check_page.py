@@ -21,7 +21,12 @@ def catalogue(checks: Sequence[Check]) -> str:
 
 def page(check: Check) -> str:
     """Markdown with the same headings for every check."""
-    sections = {
+    return f"# {check.code} {check.name}\n\n{check.title}\n\n{sections(check)}"
+
+
+def sections(check: Check) -> str:
+    """A page without its heading, for whoever shows code, name and title already."""
+    told = {
         "What it does": cleandoc(check.what),
         "Why it matters": cleandoc(check.why),
         "Shows it": _code(check.shows),
@@ -31,8 +36,7 @@ def page(check: Check) -> str:
         "Repair": cleandoc(check.advice),
         "References": "\n".join(f"- {reference}" for reference in check.references),
     }
-    body = "\n".join(f"## {heading}\n\n{text}\n" for heading, text in sections.items())
-    return f"# {check.code} {check.name}\n\n{check.title}\n\n{body}"
+    return "\n".join(f"## {heading}\n\n{text}\n" for heading, text in told.items())
 
 
 def _anchor(check: Check) -> str:
