@@ -56,6 +56,7 @@ class Check(ABC):
         advice: The repair in plain words.
         references: Where it is described: Keras documentation, issue threads, papers.
         requires: Codes that make this one a mere consequence: where one of them fired, this one is skipped.
+        beside: Of these, codes that do not explain this one where the spec asks for what they found.
         fault: The patch on a clean spec that makes exactly this check fire.
         subject: What it judges; without it the check is skipped.
         severity: What its findings weigh, where the case does not weigh more or less.
@@ -73,6 +74,7 @@ class Check(ABC):
     advice: ClassVar[str]
     references: ClassVar[tuple[str, ...]]
     requires: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[tuple[str, ...]] = ()
     fault: ClassVar[Fault]
     subject: ClassVar[Subject] = "arms"
     severity: ClassVar[Severity] = "error"
@@ -120,6 +122,7 @@ class Check(ABC):
         advice: str | None = None,
         key: str | None = None,
         layer: str | None = None,
+        asked: bool = False,
     ) -> Finding:
         """A finding of this check; ``advice`` and ``severity`` replace the class's own where the case is another."""
         return Finding(
@@ -134,6 +137,7 @@ class Check(ABC):
             repair=Repair(advice or self.advice, patch),
             key=key,
             layer=layer,
+            asked=asked,
         )
 
     def cleared(self, message: str, **measured: Any) -> Cleared:

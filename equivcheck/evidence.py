@@ -506,6 +506,30 @@ class SharedTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseTrace:
+    """Which phase of a training in phases was measured: on the weights that the first one began with.
+
+    Attributes:
+        name: Its name.
+        number: Its place, from 1.
+        unfrozen_in: Name of the phase from which on the spec has layers of the frozen arm's backbone trained; empty
+            where the backbone is meant to stay frozen.
+        recompiled: Whether the arm was compiled for it, by arm.
+        steps_before: Steps that the optimizer of the phase before would have taken, by arm; 0 in the first phase.
+        epochs_before: Epochs of all phases before, by arm.
+        only: The one arm that has this phase; None where both have it.
+    """
+
+    name: str
+    number: int
+    unfrozen_in: str = ""
+    recompiled: Mapping[ArmName, bool] = field(default_factory=dict)
+    steps_before: Mapping[ArmName, int] = field(default_factory=dict)
+    epochs_before: Mapping[ArmName, int] = field(default_factory=dict)
+    only: ArmName | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What both arms did, on identical samples.
 
@@ -525,6 +549,7 @@ class Evidence:
             are known, else as they reach the first kernel.
         preparation: The map from what the bottleneck arm's preprocessing makes of an image to what the frozen arm's
             does, whatever resize or augmentation made of the pixels; None where no map is known.
+        phase: The phase of the training that this is about; None where there is only one.
     """
 
     bottleneck: ArmEvidence
@@ -543,6 +568,7 @@ class Evidence:
     shared: SharedTrace = field(default_factory=lambda: SharedTrace((), (), ()))
     image_gap: ImageGap | None = None
     preparation: AffineMap | None = None
+    phase: PhaseTrace | None = None
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
 from equivcheck.check import Check
@@ -44,7 +44,14 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
     failed: list[str] = []
     for code in order:
         check = by_code[code]
-        causes = sorted({found.code for found in findings if found.severity == "error"} & set(check.requires))
+        causes = sorted(
+            {
+                found.code
+                for found in findings
+                if found.severity == "error" and not (found.asked and found.code in check.beside)
+            }
+            & set(check.requires)
+        )
         if causes:
             skipped.append(Skipped(code, f"a consequence of {', '.join(causes)}"))
             continue
@@ -63,6 +70,36 @@ def examine(evidence: Evidence, checks: Sequence[Check]) -> Examination:
         tuple(sorted(cleared, key=lambda found: found.code)),
         tuple(sorted(skipped, key=lambda found: found.code)),
         tuple(failed),
+    )
+
+
+def of_all_phases(phases: Mapping[str, Examination]) -> Examination:
+    """What the checks said of each phase of a training, as one: the same thing in several phases is said once.
+
+    Args:
+        phases: By name of the phase, in order.
+    """
+    findings: dict[tuple[object, ...], Finding] = {}
+    cleared: dict[tuple[str, str], Cleared] = {}
+    for name, examination in phases.items():
+        for found in examination.findings:
+            patch = found.repair and found.repair.patch
+            same = (found.code, found.arm, found.severity, repr(patch) if patch else found.message)
+            kept = findings.get(same, found)
+            findings[same] = replace(kept, phases=(*kept.phases, name))
+        for harmless in examination.cleared:
+            known = cleared.get((harmless.code, harmless.message), harmless)
+            cleared[harmless.code, harmless.message] = replace(known, phases=(*known.phases, name))
+    skipped = [{skip.code: skip for skip in examination.skipped} for examination in phases.values()]
+    first, *others = skipped
+    everywhere = [skip for code, skip in first.items() if all(code in other for other in others)]
+    broken = {skip.code: skip for of_one in skipped for skip in of_one.values() if skip.failed}
+    everywhere = [*(skip for skip in everywhere if skip.code not in broken), *broken.values()]
+    return Examination(
+        tuple(sorted(findings.values(), key=lambda found: (SEVERITIES.index(found.severity), found.code))),
+        tuple(sorted(cleared.values(), key=lambda found: found.code)),
+        tuple(sorted(everywhere, key=lambda found: found.code)),
+        tuple(dict.fromkeys(code for examination in phases.values() for code in examination.failed)),
     )
 
 

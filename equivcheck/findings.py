@@ -71,6 +71,9 @@ class Finding:
         repair: How it is undone.
         verified: True when the repair was applied and the finding was gone, False when it was not gone.
         share: How much of the gap it makes, in the unit of the attribution's metric.
+        phases: Names of the phases of the training that it was found in; empty where there is only one.
+        asked: The spec asks for the very thing, as a phase that unfreezes layers does; what comes with it is then
+            judged as well.
     """
 
     code: str
@@ -87,16 +90,27 @@ class Finding:
     location: Location | None = None
     verified: bool | None = None
     share: float | None = None
+    phases: tuple[str, ...] = ()
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """A difference that was measured and found harmless."""
+    """A difference that was measured and found harmless.
+
+    Attributes:
+        code: Code of the check.
+        name: Its name.
+        message: What was measured.
+        measured: Numbers, with their units in their names.
+        phases: Names of the phases of the training that it was found in; empty where there is only one.
+    """
 
     code: str
     name: str
     message: str
     measured: Mapping[str, Any] = field(default_factory=dict)
+    phases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

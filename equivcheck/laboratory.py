@@ -14,20 +14,21 @@ from equivcheck.arms.said import place_of
 from equivcheck.arms.user_code import user_code
 from equivcheck.check import Check
 from equivcheck.evidence import Evidence, Outcome
-from equivcheck.examine import Examination, examine
+from equivcheck.examine import Examination, examine, of_all_phases
 from equivcheck.findings import ArmName, Finding, Patch
 from equivcheck.measured import Attribution, Curve
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
+from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.rehearse import Rehearsals
-from equivcheck.replay.training import train
 from equivcheck.spec import CodeArm, Experiment, resolve
 from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.outcome import measure_outcome
 from equivcheck.trace.pair import trace_pair
+from equivcheck.trace.phase import fit_once, phase_of
 from equivcheck.trace.repeat import repeat_of_arms, repeat_of_networks
 from equivcheck.trace.state import undisturbed
 
@@ -46,11 +47,12 @@ class Probed:
     """One experiment, built and measured; the arms are as they were built.
 
     Attributes:
-        experiment: The spec.
+        experiment: The spec; for a training in phases, as it is in the first one.
         bottleneck: The live arm and what it does by itself.
         frozen: The same for the other arm.
         evidence: What was measured on both.
-        examination: What the checks said.
+        examination: What the checks said; of all phases.
+        later: The same of each later phase, by itself.
     """
 
     experiment: Experiment
@@ -58,11 +60,17 @@ class Probed:
     frozen: Observed
     evidence: Evidence
     examination: Examination
+    later: tuple[Probed, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
         """Findings that make the arms train differently."""
         return tuple(finding for finding in self.examination.findings if finding.severity == "error")
+
+    @property
+    def phases(self) -> tuple[Probed, ...]:
+        """Each phase of the training; this itself where there is only one."""
+        return (self, *self.later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +78,29 @@ class Trained:
     """What came of training both arms.
 
     Attributes:
-        curves: Both arms' curves.
-        outcome: What each arm then answers, where a check asks for it.
+        curves: Both arms' curves, over all phases.
+        outcome: What each arm answers behind each phase, by the phase's name, where a check asks for it.
+        epochs: Epochs that each arm was trained for in each phase, by the phase's name.
     """
 
     curves: tuple[Curve, ...]
-    outcome: Mapping[ArmName, Outcome]
+    outcome: Mapping[str, Mapping[ArmName, Outcome]]
+    epochs: Mapping[str, Mapping[ArmName, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One arm, trained.
+
+    Attributes:
+        curves: Its curves, over all phases.
+        outcome: What it answers behind each phase, where that was asked.
+        epochs: Epochs of each phase.
+    """
+
+    curves: tuple[Curve, ...]
+    outcome: Mapping[str, Outcome]
+    epochs: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +134,22 @@ class Laboratory:
     _trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict, repr=False)
 
     def probe(self, experiment: Experiment, before: Probed | None = None) -> Probed:
-        """Builds both arms and measures them.
+        """Builds both arms and measures them, in each phase of their training.
 
         Args:
             experiment: The spec.
             before: An experiment measured earlier, whose bottleneck arm is taken over where the spec gives the same.
         """
+        known = {each.experiment.phase: each for each in before.phases} if before is not None else {}
+        views = [replace(experiment, phase=name) for name in experiment.phases] or [experiment]
+        first, *later = (self._probe(view, known.get(view.phase)) for view in views)
+        if experiment.observed is not None:
+            logs = read_logs(experiment.observed.files, experiment.observed.validation_samples)
+            first = replace(first, evidence=replace(first.evidence, logs=logs))
+        return self._examined(first, later)
+
+    def _probe(self, experiment: Experiment, before: Probed | None) -> Probed:
+        """One phase."""
         with _quiet():
             builder = replace(self.builder, experiment=experiment)
             same = before is not None and builder.gives_same("bottleneck", before.experiment)
@@ -127,34 +162,48 @@ class Laboratory:
                     for observed in (bottleneck, frozen):
                         built = builder.again(observed.arm.name)
                         evidence = evidence if built is None else with_images_again(evidence, observed, built)
-        if experiment.observed is not None:
-            logs = read_logs(experiment.observed.files, experiment.observed.validation_samples)
-            evidence = replace(evidence, logs=logs)
-        return Probed(experiment, bottleneck, frozen, evidence, self._examined(evidence, experiment))
+        evidence = replace(evidence, phase=phase_of(experiment, bottleneck, frozen))
+        return Probed(experiment, bottleneck, frozen, evidence, Examination((), (), (), ()))
 
     def train(self, probed: Probed) -> Trained:
         """Trains both arms; one whose loss refuses its labels has no curves."""
         curves: list[Curve] = []
-        outcome: dict[ArmName, Outcome] = {}
+        outcome: dict[str, dict[ArmName, Outcome]] = {}
+        epochs: dict[str, dict[ArmName, int]] = {}
         for observed in (probed.bottleneck, probed.frozen):
             name = observed.arm.name
             if observed.step.failure is None:
-                found, came_to = self._train(
+                run = self._train(
                     observed.arm, probed.experiment, probed.evidence, f"training the {name} arm", observed
                 )
-                self._trained[identity(name, probed.experiment)] = found
-                curves += found
-                outcome |= {} if came_to is None else {name: came_to}
-        return Trained(tuple(curves), outcome)
+                self._trained[identity(name, probed.experiment)] = run.curves
+                curves += run.curves
+                for phase, count in run.epochs.items():
+                    epochs.setdefault(phase, {})[name] = count
+                for phase, came_to in run.outcome.items():
+                    outcome.setdefault(phase, {})[name] = came_to
+        return Trained(tuple(curves), outcome, epochs)
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:
         """The same measurements and what training came to, judged together."""
-        evidence = replace(probed.evidence, outcome=trained.outcome)
-        return replace(probed, evidence=evidence, examination=self._examined(evidence, probed.experiment))
+        first, *later = (
+            replace(each, evidence=replace(each.evidence, outcome=trained.outcome.get(each.experiment.phase, {})))
+            for each in probed.phases
+        )
+        return self._examined(first, later)
 
-    def _examined(self, evidence: Evidence, experiment: Experiment) -> Examination:
-        examination = examine(evidence, self.checks)
-        return replace(examination, findings=tuple(_placed(finding, experiment) for finding in examination.findings))
+    def _examined(self, first: Probed, later: Sequence[Probed]) -> Probed:
+        """All phases with what the checks say of them."""
+        phases = [replace(each, examination=self._examine(each)) for each in (first, *later)]
+        if len(phases) == 1:
+            return phases[0]
+        together = of_all_phases({each.experiment.phase: each.examination for each in phases})
+        return replace(phases[0], examination=together, later=tuple(phases[1:]))
+
+    def _examine(self, probed: Probed) -> Examination:
+        examination = examine(probed.evidence, self.checks)
+        placed = tuple(_placed(finding, probed.experiment) for finding in examination.findings)
+        return replace(examination, findings=placed)
 
     def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
         """Applies every repair at once, probes again, and trains the repaired frozen arm where the others were.
@@ -181,9 +230,9 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again, _ = self._train(
+            again = self._train(
                 repaired.frozen.arm, repaired.experiment, repaired.evidence, "training the repaired arm"
-            )
+            ).curves
             self._trained[identity("frozen", repaired.experiment)] = again
             curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves)
@@ -200,11 +249,10 @@ class Laboratory:
             How the gap divides, None where that cannot be said; and the trial with the share of each cause and the
             curves of each single repair.
         """
-        repairs = {
-            finding.code: finding.repair.patch
-            for finding in trial.findings
-            if finding.severity == "error" and finding.verified and finding.repair and finding.repair.patch
-        }
+        repairs: dict[str, Patch] = {}
+        for finding in trial.findings:
+            if finding.severity == "error" and finding.verified and finding.repair and finding.repair.patch:
+                repairs[finding.code] = {**repairs.get(finding.code, {}), **finding.repair.patch}
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
             return None, trial
         deadline = time.monotonic() + seconds
@@ -222,16 +270,16 @@ class Laboratory:
 
     def _counterfactuals(self, probed: Probed, repairs: Mapping[str, Patch]) -> Counterfactuals:
         def train_arm(arm: Arm, built_for: Experiment) -> tuple[Curve, ...]:
-            return self._train(arm, built_for, probed.evidence, f"replay {len(self._trained) + 1}")[0]
+            return self._train(arm, built_for, probed.evidence, f"replay {len(self._trained) + 1}").curves
 
-        built = (probed.bottleneck.arm, probed.frozen.arm)
+        built = [] if probed.later else [probed.bottleneck.arm, probed.frozen.arm]
         arms = {identity(arm.name, probed.experiment, seeded=False): arm for arm in built}
         return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
 
     def _train(
         self, arm: Arm, experiment: Experiment, evidence: Evidence, stage: str, observed: Observed | None = None
-    ) -> tuple[tuple[Curve, ...], Outcome | None]:
-        """The curves of one arm; and what it came to, where that is asked of an observed arm.
+    ) -> _Run:
+        """One arm, trained; and what it came to, where that is asked of an observed arm.
 
         Args:
             arm: The arm.
@@ -241,25 +289,38 @@ class Laboratory:
             observed: The arm as it was measured, where its outcome is asked for.
         """
         with _quiet():
-            if not all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None):
-                # A dataset goes on from where the probes left it, so another is made.
+            if experiment.phases_of(arm.name) or not _rewound(arm):
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
+            asked = observed is not None and any(check.subject == "training" for check in self.checks)
+            parts: list[tuple[Curve, ...]] = []
+            epochs: dict[str, int] = {}
+            outcome: dict[str, Outcome] = {}
             with undisturbed(arm.model):
-                curves = train(
+                for at, training in train_in_phases(
                     arm,
                     lambda done, total: self.progress(stage, done, total),
                     evidence=getattr(evidence, arm.name),
                     rehearsals=self.rehearsals,
                     folder=self.builder.cache,
-                ).curves
-                if observed is None or not any(check.subject == "training" for check in self.checks):
-                    return curves, None
-                return curves, measure_outcome(arm.model, observed, curves)
+                ):
+                    phase = at.phase or experiment.phase
+                    parts.append(training.curves)
+                    epochs[phase] = max((len(curve.values) for curve in training.curves), default=0)
+                    if asked and observed is not None:
+                        came_to = measure_outcome(at.model, observed, training.curves)
+                        outcome |= {} if came_to is None else {phase: came_to}
+        return _Run(joined(parts), outcome, epochs)
+
+
+def _rewound(arm: Arm) -> bool:
+    """Whether the arm's data begin anew: a dataset goes on from where the probes left it, so another is made."""
+    return all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None)
 
 
 def _observed(builder: Builder, name: ArmName) -> Observed:
     """One arm, built and measured; what the user's own functions make of it is built twice."""
-    observed = observe(builder.build(name))
+    phase = builder.experiment.phase
+    observed = observe(builder.build_in_phase(name, phase, fit_once) if phase else builder.build(name))
     spec = getattr(builder.experiment, name)
     if isinstance(spec, CodeArm):
         # No more than the features once more, which one epoch of the frozen arm computes as well.

@@ -166,6 +166,30 @@ class Curve:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PhaseSpan:
+    """One phase of the training.
+
+    Attributes:
+        name: Its name in the spec.
+        bottleneck: Epochs that the bottleneck arm was trained for in it; null where it has no such phase, or was not
+            trained.
+        frozen: The same of the frozen arm.
+        trainable: Scalars of the frozen arm's network that are trained in it.
+        moved: Scalars of it that one real training step changed.
+        batch_statistics: Layers of the frozen arm's backbone that normalise by the batch in it.
+        first_divergence: First layers whose outputs differ in it, on identical batches and equal weights.
+    """
+
+    name: str
+    bottleneck: int | None
+    frozen: int | None
+    trainable: int
+    moved: int
+    batch_statistics: int
+    first_divergence: FirstDivergence
+
+
 class Share(TypedDict):
     """What one cause makes of the gap, in the unit of the metric.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,9 @@ from equivcheck import runtime
 from equivcheck.catalog import all_checks, matches
 from equivcheck.check import Check
 from equivcheck.errors import SpecError
-from equivcheck.findings import Finding, Skipped
-from equivcheck.measured import Attribution, Curve, curves_equal
+from equivcheck.evidence import Evidence
+from equivcheck.findings import ArmName, Finding, Skipped
+from equivcheck.measured import Attribution, Curve, PhaseSpan, curves_equal
 from equivcheck.observed import read_logs
 from equivcheck.recorded import observed_of, run_recording
 from equivcheck.report.model import Report, Verdict
@@ -112,10 +113,12 @@ def run_document(
     with clock.stage("comparing the arms layer by layer"):
         probed = laboratory.probe(experiment)
     trained: tuple[Curve, ...] = ()
+    epochs: Mapping[str, Mapping[ArmName, int]] = {}
     if curves:
         with clock.stage("training both arms"):
             training = laboratory.train(probed)
             trained, probed = training.curves, laboratory.judge_again(probed, training)
+            epochs = training.epochs
     with clock.stage("trying the repairs"):
         trial = laboratory.try_repairs(probed, trained)
     shares: Attribution | None = None
@@ -123,6 +126,7 @@ def run_document(
         with clock.stage("replaying counterfactuals"):
             shares, trial = laboratory.attribute(probed, trial, seconds=budget)
     examination, evidence = probed.examination, probed.evidence
+    phases = tuple(_span(each.evidence, epochs) for each in probed.phases if each.evidence.phase is not None)
     obstacle = _obstacle(examination.skipped, trained, trial.findings)
     verdict = _verdict(trial.findings, obstacle, trained)
     return Report(
@@ -138,6 +142,7 @@ def run_document(
             attribution=shares,
             compared=evidence.matched,
             reason=obstacle,
+            phases=phases,
         ),
         findings=tuple(ranked(trial.findings)),
         cleared=examination.cleared,
@@ -152,6 +157,7 @@ def run_document(
         machine=runtime.machine(),
         settings=settings_of(evidence),
         seconds=clock.seconds,
+        phases=phases,
     )
 
 
@@ -189,6 +195,22 @@ def _chosen(select: Sequence[str], ignore: Sequence[str]) -> tuple[Check, ...]:
 def _left_out(checks: Sequence[Check]) -> list[Skipped]:
     ran = {check.code for check in checks}
     return [Skipped(check.code, "not selected") for check in all_checks() if check.code not in ran]
+
+
+def _span(evidence: Evidence, epochs: Mapping[str, Mapping[ArmName, int]]) -> PhaseSpan:
+    """One phase as it is reported."""
+    assert evidence.phase is not None
+    done, frozen = epochs.get(evidence.phase.name, {}), evidence.frozen
+    live = [each for each in frozen.layers if each.region == "backbone" and each.batch_gap > 0 and not each.composite]
+    return PhaseSpan(
+        evidence.phase.name,
+        done.get("bottleneck"),
+        done.get("frozen"),
+        frozen.parameters.trainable,
+        frozen.parameters.moved,
+        len(live),
+        evidence.first_divergence,
+    )
 
 
 def _obstacle(skipped: Sequence[Skipped], curves: Sequence[Curve], findings: Sequence[Finding]) -> str | None:

@@ -32,22 +32,33 @@ def concrete(patch: Patch, experiment: Experiment) -> Patch | None:
         name = cast("ArmName", arm)
         if isinstance(getattr(experiment, name), CodeArm):
             return None
+        source = value.arm if isinstance(value, SameAs) else name
+        target = _target(experiment, name, rest, source)
         if isinstance(value, SameAs):
             if isinstance(getattr(experiment, value.arm), CodeArm):
                 return None
-            wanted = _value(experiment, value.arm, rest)
+            wanted = _value(experiment, value.arm, experiment.written_in_phase(value.arm, rest))
             if wanted is None:
                 # Nothing is written there: the arm's own line has to go.
-                if _value(experiment, name, rest) is not None:
-                    found[key] = None
+                if _value(experiment, name, target) is not None:
+                    found[f"{arm}.{target}"] = None
                 continue
         elif isinstance(value, AsTrained):
             wanted = _as_trained(getattr(experiment, name))
         else:
-            wanted = value
-        if wanted != _value(experiment, name, rest):
-            found[key] = wanted
+            # What is frozen is not unfrozen.
+            wanted = False if target.endswith(".unfreeze") and value is True else value
+        if wanted != _value(experiment, name, target):
+            found[f"{arm}.{target}"] = wanted
     return found or None
+
+
+def _target(experiment: Experiment, arm: ArmName, key: str, source: ArmName) -> str:
+    """The key that a patch of one arm has to write: that of the phase where this arm, or the source, says it there."""
+    written = experiment.written_in_phase(arm, key)
+    if written == key and experiment.phase in experiment.phases_of(arm):
+        return experiment.written_in_phase(source, key)
+    return written
 
 
 def _value(experiment: Experiment, arm: ArmName, key: str) -> Any:
@@ -63,7 +74,7 @@ def _value(experiment: Experiment, arm: ArmName, key: str) -> Any:
 def _default(spec: ArmSpec, key: str) -> Any:
     value: Any = spec
     for part in key.split("."):
-        value = getattr(value, part, None)
+        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 

@@ -65,6 +65,21 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """A phase of a training that follows another.
+
+    Attributes:
+        name: Its name.
+        recompiles: Whether the model is compiled for it; if not, fit goes on with optimizer and step as they are.
+        enter: Takes the arm as the phase before leaves it. Its model is the same object, with other flags.
+    """
+
+    name: str
+    recompiles: bool
+    enter: Callable[[Arm], Arm]
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """One of the two pipelines.
 
@@ -80,6 +95,8 @@ class Arm:
         made_by: ``module:function`` of the user's that made the arm or its backbone; None where a spec says it all.
         prepare: From raw pixels to what the backbone is fed, augmentation left out; None for an arm from code.
         own_prepare: The user's own function of it, given no copy; None where the preprocessing is not the user's.
+        phase: Name of the phase that it stands before, for a training in phases.
+        later: The phases behind that one.
     """
 
     name: ArmName
@@ -93,6 +110,8 @@ class Arm:
     made_by: str | None = None
     prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
     own_prepare: Callable[[npt.NDArray[Any]], Any] | None = None
+    phase: str = ""
+    later: tuple[Later, ...] = ()
 
     @property
     def network(self) -> tuple[keras.Model, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from equivcheck.arms.arm import Arm, Split
+from equivcheck.arms.arm import Arm, Later, Split
 from equivcheck.arms.backbone import Stock, load_network, source_of, up_to_cut
 from equivcheck.arms.feature_cache import cached_features
 from equivcheck.arms.feeding import fit_arguments, train_feed, validation_feed
@@ -34,6 +34,7 @@ from equivcheck.arms.head import (
 from equivcheck.arms.inference import InferenceMode
 from equivcheck.arms.labels import encode
 from equivcheck.arms.legacy import accuracy_of, model_class
+from equivcheck.arms.phases import enter, freeze
 from equivcheck.arms.preprocessing import preprocess
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
@@ -43,7 +44,7 @@ from equivcheck.errors import EquivcheckError, InconclusiveError, InputError, Pr
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
-from equivcheck.spec.model import ArmSpec, CodeArm, Preprocessing, Training
+from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Preprocessing, Training
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,28 @@ class Builder:
         return self.experiment.document.path.absolute().parent
 
     def build(self, name: ArmName) -> Arm:
-        """One arm, afresh at each call."""
+        """One arm, afresh at each call, before the first phase of its training."""
+        own = tuple(self.experiment.phases_of(name))
+        return self._built(name, own or ("",))
+
+    def build_in_phase(self, name: ArmName, phase: str, leave: Callable[[Arm], None]) -> Arm:
+        """One arm, afresh, before a phase of its training, with the weights that it began with.
+
+        Args:
+            name: Which arm.
+            phase: Which phase. An arm that does not have it goes through it as the other arm does, but for its loss.
+            leave: Is given the arm before each phase that does not compile it again.
+        """
+        phases = self.experiment.phases
+        arm = self._built(name, phases[: phases.index(phase) + 1])
+        while arm.later:
+            upcoming = arm.later[0]
+            if not upcoming.recompiles:
+                leave(arm)
+            arm = upcoming.enter(arm)
+        return arm
+
+    def _built(self, name: ArmName, phases: tuple[str, ...]) -> Arm:
         spec = getattr(self.experiment, name)
         if isinstance(spec, CodeArm):
             with self._at(name, "callable"):
@@ -78,7 +100,7 @@ class Builder:
             self.loaded[key] = self._samples(name, spec)
         train, validation = self.loaded[key]
         with _computing_in(spec.precision):
-            return self._from_spec(name, spec, train, validation)
+            return self._from_spec(name, spec, train, validation, phases)
 
     def again(self, name: ArmName) -> Arm | None:
         """An arm of the user's code once more, from another seed; None where a spec makes the arm, or it cannot be."""
@@ -128,8 +150,24 @@ class Builder:
         with self._at(name, "data.validation"):
             return train, load_samples(spec.data.validation, spec.data, folder=self.folder, classes=train.classes)
 
-    def _from_spec(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples) -> Arm:
-        training = spec.training
+    def _training(self, name: ArmName, spec: ArmSpec, phase: str) -> Training:
+        """What goes into compile and fit of one phase."""
+        own = self.experiment.phases_of(name)
+        if phase in own or not phase:
+            return spec.training.in_phase(phase)
+        if not own and phase == self.experiment.phases[0]:
+            return spec.training
+        other = self.experiment.frozen if name == "bottleneck" else self.experiment.bottleneck
+        if not isinstance(other, ArmSpec):
+            return spec.training
+        lent = Phase.model_fields.keys() & Training.model_fields.keys() - {"loss"}
+        theirs = other.training.in_phase(phase)
+        return spec.training.model_copy(update={key: getattr(theirs, key) for key in lent})
+
+    def _from_spec(
+        self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, phases: tuple[str, ...]
+    ) -> Arm:
+        training = self._training(name, spec, phases[0])
         with self._at(name, "preprocessing"):
             train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
             validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
@@ -147,10 +185,8 @@ class Builder:
             model = head_model(head, backbone.output_shape[1:]) if front is None else _end_to_end(spec, front, head)
             check_head(units_of(model.output_shape), spec.labels, training.loss, len(train.classes))
         if front is not None:
-            _freeze(spec, backbone, model)
-        with self._at(name, "training.optimizer"), refused():
-            accuracy = accuracy_of(spec.keras_semantics, training.loss)
-            model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=[accuracy])
+            freeze(spec.backbone.freeze, backbone, model)
+        self._enter(name, spec, phases[0], backbone, model)
         with self._at(name, "training.class_weight"):
             fit = fit_arguments(training, train.classes)
         x_train, x_validation = train_images, validation_images
@@ -163,6 +199,15 @@ class Builder:
         y_train, y_validation = (encode(split.labels, spec.labels, len(split.classes)) for split in (train, validation))
         with self._at(name, "training.samples_per_epoch"):
             feed = train_feed(x_train, y_train[: len(x_train)], training)
+
+        def entered(arm: Arm, phase: str) -> Arm:
+            self._enter(name, spec, phase, backbone, model)
+            training = self._training(name, spec, phase)
+            with self._at(name, f"training.phases.{phase}.class_weight"):
+                fit = fit_arguments(training, train.classes)
+            feed = train_feed(x_train, y_train[: len(x_train)], training)
+            return replace(arm, train=replace(arm.train, feed=feed), fit=fit, phase=phase, later=arm.later[1:])
+
         return Arm(
             name=name,
             model=model,
@@ -175,7 +220,28 @@ class Builder:
             made_by=spec.backbone.callable,
             prepare=partial(preprocess, preprocessing=spec.preprocessing, folder=self.folder),
             own_prepare=self._own_prepare(spec),
+            phase=phases[0],
+            later=tuple(
+                Later(phase, self._recompiles(name, phase), partial(entered, phase=phase)) for phase in phases[1:]
+            ),
         )
+
+    def _recompiles(self, name: ArmName, phase: str) -> bool:
+        own = self.experiment.phases_of(name)
+        return phase not in own or own[phase].recompile
+
+    def _enter(self, name: ArmName, spec: ArmSpec, phase: str, backbone: keras.Model, model: keras.Model) -> None:
+        """Makes a model ready for a phase: what is trained in it, and with what it is compiled."""
+        own = self.experiment.phases_of(name).get(phase)
+        if own is not None and name == "frozen":
+            with self._at(name, f"training.phases.{phase}.unfreeze"):
+                enter(own, backbone, model)
+        if not self._recompiles(name, phase):
+            return
+        training = self._training(name, spec, phase)
+        with self._at(name, f"training.phases.{phase}.optimizer" if own else "training.optimizer"), refused():
+            accuracy = accuracy_of(spec.keras_semantics, training.loss)
+            model.compile(optimizer=_optimizer(training), loss=training.loss, metrics=[accuracy])
 
     def network(self, name: ArmName) -> keras.Model:
         """The network that an arm's backbone is cut from; a user's function makes it afresh at each call."""
@@ -295,17 +361,6 @@ def _end_to_end(
     """Backbone and head in one model."""
     inputs, features = front
     return model_class(spec.keras_semantics)(inputs, apply_layers(head, features), name="frozen")
-
-
-def _freeze(spec: ArmSpec, backbone: keras.Model, model: keras.Model) -> None:
-    """Freezes as the spec says."""
-    freeze = spec.backbone.freeze
-    if freeze is True:
-        backbone.trainable = False
-    elif freeze is not False:
-        start, _, stop = freeze.layers.partition(":")
-        for layer in model.layers[int(start) if start else None : int(stop) if stop else None]:
-            layer.trainable = False
 
 
 def _optimizer(training: Training) -> keras.optimizers.Optimizer:

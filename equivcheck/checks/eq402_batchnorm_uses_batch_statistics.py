@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from equivcheck.check import Check, Fault
-from equivcheck.evidence import Evidence
-from equivcheck.findings import Cleared, Finding
+from equivcheck.evidence import Evidence, LayerTrace
+from equivcheck.findings import Cleared, Finding, Patch
+
+#: As the guide to fine-tuning has it.
+_STAY_FROZEN = (
+    "In phase {phase}, unfreeze all but BatchNormalization: set `layer.trainable = True` only where "
+    "`not isinstance(layer, keras.layers.BatchNormalization)`, or call the backbone with training=False. The "
+    "convolutions then learn on the statistics that validation uses too."
+)
 
 
 class BatchnormUsesBatchStatistics(Check):
@@ -63,6 +70,8 @@ base.trainable = False
     )
     # A backbone that was never frozen trains on batch statistics by design.
     requires = ("EQ501", "EQ503", "EQ406")
+    # A phase that unfreezes convolutions need not hand its normalisation over to the batch.
+    beside = ("EQ501",)
     fault = Fault({"frozen.keras_semantics": "2.2"})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
@@ -75,13 +84,16 @@ base.trainable = False
             return
         worst = max(live, key=lambda layer: layer.mode_gap)
         frozen_flag = not any(layer.trainable for layer in live)
+        unfrozen_in = evidence.phase.unfrozen_in if evidence.phase is not None else ""
         declared = "are declared frozen (trainable=False) but" if frozen_flag else "are trainable and"
+        moved = sum(v.statistic and v.change > 0 and v.region == "backbone" for v in evidence.frozen.variables)
+        drift = f" One step also moves {moved} of the moving statistics." if unfrozen_in and moved else ""
         yield self.finding(
             "frozen",
             f"{len(live)} normalisation layers, from {live[0].path} on, {declared} normalise with the statistics of "
             f"the current batch in fit; {worst.path} alone moves its output by {worst.mode_gap:.2g} times its largest "
             "value against inference mode. The head is trained on features that neither the stored ones nor validation "
-            "share.",
+            f"share.{drift}",
             measured={
                 "layers": len(live),
                 "first_layer": live[0].path,
@@ -91,7 +103,18 @@ base.trainable = False
                 "training_flag_in_evaluate": live[0].flag.evaluate,
             },
             expected="a frozen normalisation layer gives the same output in fit and in inference mode",
-            patch={"frozen.keras_semantics": "3"} if frozen_flag else {"frozen.backbone.freeze": True},
+            patch=_patch(live, unfrozen_in),
+            advice=None if frozen_flag or not unfrozen_in else _STAY_FROZEN.format(phase=unfrozen_in),
             key="keras_semantics" if frozen_flag else "backbone.freeze",
             layer=live[0].path,
         )
+
+
+def _patch(live: Sequence[LayerTrace], unfrozen_in: str) -> Patch:
+    frozen = [layer for layer in live if not layer.trainable]
+    semantics = {"frozen.keras_semantics": "3"}
+    if len(frozen) == len(live):
+        return semantics
+    if not unfrozen_in:
+        return {"frozen.backbone.freeze": True}
+    return {f"frozen.training.phases.{unfrozen_in}.unfreeze_batchnorm": False, **(semantics if frozen else {})}

@@ -8,6 +8,13 @@ from equivcheck.check import Check, Fault
 from equivcheck.evidence import Evidence
 from equivcheck.findings import Cleared, Finding
 
+#: Nothing is wrong with it; only a comparison with stored features ends there.
+_FINE_TUNING = (
+    "Keep it where fine-tuning is what you want, and read its share as what fine-tuning changes; the bottleneck arm "
+    "can train on its stored features only. For two arms that stay comparable, leave the backbone frozen in phase "
+    "{phase}."
+)
+
 
 class BackboneNotFrozen(Check):
     """Judges weights of the backbone that one training step moved."""
@@ -71,11 +78,14 @@ model = keras.Model(inputs, keras.layers.Dense(2)(base(inputs)))
             return
         live = [layer for layer in evidence.frozen.layers if layer.region == "backbone" and layer.batch_gap > 0]
         batch = f" {len(live)} of its normalisation layers use batch statistics with it." if live else ""
+        phase = evidence.phase
+        asked = phase.unfrozen_in if phase is not None else ""
+        wish = f" Phase {asked} of the spec asks for it, so this is what fine-tuning adds." if asked else ""
         yield self.finding(
             "frozen",
             f"One training step changed {len(moved)} of the backbone's {len(weights)} weight tensors, "
             f"{sum(variable.size for variable in moved):,} scalars from {moved[0].layer} on; the bottleneck arm's "
-            f"backbone stays as it was pretrained.{batch}",
+            f"backbone stays as it was pretrained.{batch}{wish}",
             measured={
                 "moved_weight_tensors": len(moved),
                 "backbone_weight_tensors": len(weights),
@@ -87,4 +97,6 @@ model = keras.Model(inputs, keras.layers.Dense(2)(base(inputs)))
             patch={"frozen.backbone.freeze": True},
             key="backbone.freeze",
             layer=moved[0].layer,
+            advice=_FINE_TUNING.format(phase=asked) if asked else None,
+            asked=bool(asked),
         )

@@ -70,7 +70,11 @@ model.compile(loss="mean_squared_error")
             moved, stuck = _against_the_flags(arm)
             if not moved and not stuck:
                 continue
-            harm = any(v.region == "backbone" for v in moved) or any(v.region == "head" for v in stuck)
+            phase = evidence.phase
+            late = phase is not None and not phase.recompiled.get(name, True)
+            # What a phase unfreezes is meant to be trained.
+            meant = {"head", "backbone"} if phase is not None and phase.unfrozen_in else {"head"}
+            harm = any(v.region == "backbone" for v in moved) or any(v.region in meant for v in stuck)
             parts = [f"moved {len(moved)} variables that are not trainable, first {moved[0].path}"] if moved else []
             parts += [f"left {len(stuck)} trainable ones as they were, first {stuck[0].path}"] if stuck else []
             yield self.finding(
@@ -84,7 +88,8 @@ model.compile(loss="mean_squared_error")
                 },
                 expected="a training step moves the trainable variables and nothing else",
                 severity="error" if harm else "warning",
-                key="callable",
+                patch={f"{name}.training.phases.{phase.name}.recompile": True} if late and phase is not None else None,
+                key="training.recompile" if late else "callable",
                 layer=(moved or stuck)[0].layer,
             )
 

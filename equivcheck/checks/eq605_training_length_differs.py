@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from equivcheck.check import Check, Fault
-from equivcheck.evidence import Evidence
-from equivcheck.findings import Cleared, Finding, SameAs
+from equivcheck.evidence import Evidence, PhaseTrace
+from equivcheck.findings import ArmName, Cleared, Finding, SameAs
 
 
 class TrainingLengthDiffers(Check):
@@ -55,6 +55,9 @@ model.fit(np.ones((8, 8)), np.ones((8, 2)), epochs=5, verbose=0)  # in both arms
         ours, theirs = evidence.bottleneck.training, evidence.frozen.training
         if ours is None or theirs is None:
             return
+        if evidence.phase is not None and evidence.phase.only is not None:
+            yield self._phase_of_one_arm(evidence.phase, evidence.phase.only, theirs.epochs)
+            return
         stops = ours.stops, theirs.stops
         same_stops = None in stops or stops[0] == stops[1] or ours.epochs != theirs.epochs
         if ours.epochs == theirs.epochs and same_stops:
@@ -95,6 +98,21 @@ model.fit(np.ones((8, 8)), np.ones((8, 2)), epochs=5, verbose=0)  # in both arms
                 "frozen.training.early_stopping": SameAs("bottleneck"),
             },
             key="training.epochs" if ours.epochs != theirs.epochs else "training.early_stopping",
+        )
+
+    def _phase_of_one_arm(self, phase: PhaseTrace, only: ArmName, epochs: int) -> Finding:
+        other: ArmName = "bottleneck" if only == "frozen" else "frozen"
+        before = phase.epochs_before
+        return self.finding(
+            "both",
+            f"Phase {phase.name} is in the {only} arm only, which trains on in it for {epochs} epochs; the {other} "
+            f"arm's training has ended after {before[other]}. What else is said of this phase was measured as if it "
+            "had it.",
+            measured={f"{only}_epochs": epochs, f"{other}_epochs": 0},
+            expected="both trainings go through the same phases",
+            patch={f"{other}.training.phases": SameAs(only)},
+            advice="Train the head of the other arm on for as long, with the same optimizer.",
+            key=f"training.phases.{phase.name}",
         )
 
 

@@ -59,20 +59,33 @@ for fold in range(2):
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
         """One finding for the arm that has taken steps already."""
         ours, theirs = evidence.bottleneck.training, evidence.frozen.training
-        if ours is None or theirs is None or ours.iterations == theirs.iterations:
+        if ours is None or theirs is None:
+            return
+        phase = evidence.phase
+        if ours.iterations == theirs.iterations:
+            if phase is not None and phase.number > 1 and phase.recompiled["frozen"]:
+                rule = evidence.frozen.optimizer.get("name")
+                yield self.cleared(
+                    f"Phase {phase.name} compiles both arms again: {rule} begins at step {theirs.iterations} in both, "
+                    "and the averages of the phases before are gone in both alike",
+                    bottleneck_steps_before=phase.steps_before["bottleneck"],
+                    frozen_steps_before=phase.steps_before["frozen"],
+                )
             return
         name: ArmName = "bottleneck" if ours.iterations > theirs.iterations else "frozen"
         update = evidence.update
         ratio = update.updates[0].norm_ratio if update is not None and update.equal_steps == 0 else None
+        when = "" if phase is None else f" in phase {phase.name}"
         yield self.finding(
             name,
-            f"Before fit begins, the bottleneck arm's optimizer has taken {ours.iterations} steps and the frozen arm's "
-            f"{theirs.iterations}: the {name} arm goes on with the state of an earlier training.",
+            f"Before fit begins{when}, the bottleneck arm's optimizer has taken {ours.iterations} steps and the frozen "
+            f"arm's {theirs.iterations}: the {name} arm goes on with the state of an earlier training.",
             measured={
                 "bottleneck_steps_taken": ours.iterations,
                 "frozen_steps_taken": theirs.iterations,
                 **({} if ratio is None else {"first_update_norm_ratio_frozen_to_bottleneck": ratio}),
             },
             expected="both optimizers start afresh",
-            key="callable",
+            patch=None if phase is None else {f"{name}.training.phases.{phase.name}.recompile": True},
+            key="callable" if phase is None else "training.recompile",
         )

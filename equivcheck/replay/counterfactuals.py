@@ -81,7 +81,8 @@ class Counterfactuals:
                 self.arms[key] = again  # its model now has that seed's head
                 return again
         built = replace(self.builder, experiment=experiment).build(name)
-        self.arms[key] = built
+        if not built.later:  # one that was trained in phases is not what it was
+            self.arms[key] = built
         return built
 
 

@@ -129,7 +129,8 @@ def _rehearsal(
 def _cut(arm: Arm, tables: Tables, tried: tf.Tensor, rehearsals: Rehearsals) -> Cut:
     """Where the arm's network is cut, found out once for a model, its data and what stands before the cut."""
     split = arm.validation
-    key = id(arm.model), id(arm.train.feed.x), id(split.feed.x) if split else 0, len(tables.order)
+    trained = hash(tuple(variable.trainable for variable in arm.model.variables))  # a later phase may train more of it
+    key = id(arm.model), id(arm.train.feed.x), id(split.feed.x) if split else 0, len(tables.order), trained
     known = rehearsals.cuts.get(key)
     if known is not None and _unmoved(known):
         return known

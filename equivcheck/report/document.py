@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from equivcheck.findings import Cleared, Finding, Repair, Severity, Side, Skipped
 from equivcheck.location import Location
-from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, Setting
+from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, PhaseSpan, Setting
 from equivcheck.report.model import REPORT_VERSION, Report, Verdict
 
 
@@ -33,6 +33,7 @@ class FindingEntry:
         repair: How it is undone; null where nothing can be advised.
         verified: Whether the finding was gone after the repair was applied; null where that was not tried.
         share: How much of the gap it makes, in the unit of the attribution's metric; null where not known.
+        phases: Names of the phases of the training that it was found in; empty where there is only one.
     """
 
     code: str
@@ -47,6 +48,7 @@ class FindingEntry:
     repair: Repair | None
     verified: bool | None
     share: float | None
+    phases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Document:
         observed: Curves that the user already had.
         environment: Where and how the two arms ran.
         seconds: Wall-clock seconds by stage; not part of what two runs must agree on.
+        phases: The phases of the training, in order; empty where there is only one. Where nothing else is said, what
+            was measured layer by layer is of the first.
     """
 
     version: Literal[1]
@@ -101,6 +105,7 @@ class Document:
     observed: Mapping[str, Any]
     environment: Environment
     seconds: Mapping[str, float]
+    phases: tuple[PhaseSpan, ...] = ()
 
 
 def from_report(report: Report) -> Document:
@@ -121,6 +126,7 @@ def from_report(report: Report) -> Document:
         observed=report.observed,
         environment=Environment(report.versions, report.machine, report.settings),
         seconds=report.seconds,
+        phases=report.phases,
     )
 
 
@@ -143,6 +149,7 @@ def to_report(document: Document) -> Report:
         machine=document.environment.machine,
         settings=document.environment.settings,
         seconds=document.seconds,
+        phases=document.phases,
     )
 
 
@@ -160,6 +167,7 @@ def _entry(finding: Finding) -> FindingEntry:
         repair=finding.repair,
         verified=finding.verified,
         share=finding.share,
+        phases=finding.phases,
     )
 
 
@@ -178,4 +186,5 @@ def _finding(entry: FindingEntry) -> Finding:
         location=None if entry.location == Location() else entry.location,
         verified=entry.verified,
         share=entry.share,
+        phases=entry.phases,
     )

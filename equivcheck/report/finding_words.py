@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from equivcheck.findings import Finding, Severity
 from equivcheck.location import Location
 from equivcheck.report.numbers import metric_share
+from equivcheck.report.phase_words import in_phases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,9 @@ def why(finding: Finding) -> str:
 
 
 def arm_of(finding: Finding) -> str:
-    """``frozen arm``, ``both arms``."""
-    return "both arms" if finding.arm == "both" else f"{finding.arm} arm"
+    """``frozen arm``, ``both arms``; of a training in phases ``frozen arm, in phase block5``."""
+    arm = "both arms" if finding.arm == "both" else f"{finding.arm} arm"
+    return arm + in_phases(finding.phases)
 
 
 def place_of(finding: Finding) -> Location:

@@ -40,6 +40,13 @@ def parting(report: Report) -> str:
         times = f", {number(gap.multiple)} times its noise floor" if gap is not None and gap.multiple else ""
         gone = f" It is gone again behind {row.undone_by}." if row.undone_by else ""
         told.append(f"In {mode} the first layer to differ is {row.name}{times}.{gone}")
+    if report.phases:
+        told.append(f"All this is of phase {report.phases[0].name}.")
+        told += [
+            f"In phase {phase.name}, from equal weights, the first layer to differ in fit is {first}."
+            for phase in report.phases[1:]
+            if (first := phase.first_divergence.training) is not None
+        ]
     return " ".join(told)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from equivcheck.findings import Cleared, Finding, Skipped
-from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, Setting
+from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, PhaseSpan, Setting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,7 @@ class Report:
     Attributes:
         environment: ``{"versions": {...}, "machine": {...}, "settings": [Setting, ...]}`` once written as JSON.
         seconds: Wall-clock seconds by stage. Not part of what two runs must agree on.
+        phases: The phases of the training; empty where there is only one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Report:
     machine: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    phases: tuple[PhaseSpan, ...] = ()
 
     @property
     def exit_code(self) -> int:

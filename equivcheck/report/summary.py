@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from equivcheck.measured import Curve
 from equivcheck.report.curve_gap import METRIC_NAMES, Gap, gap, values_of
 from equivcheck.report.numbers import is_accuracy, measured, metric_share, metric_value, number, percent
 from equivcheck.report.prose import counted, first_sentence, listed
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from equivcheck.findings import Cleared, Finding
-    from equivcheck.measured import Attribution, Curve, FirstDivergence
+    from equivcheck.measured import Attribution, FirstDivergence, PhaseSpan
     from equivcheck.report.model import Verdict
 
 #: Causes that are spelled out; the others are counted.
@@ -46,6 +47,7 @@ def summarise(
     attribution: Attribution | None = None,
     compared: bool = True,
     reason: str | None = None,
+    phases: Sequence[PhaseSpan] = (),
 ) -> str:
     """The answer in three to seven plain sentences.
 
@@ -59,6 +61,7 @@ def summarise(
         attribution: How the gap divides among the causes, where that was replayed.
         compared: Whether the two arms' samples could be matched, so that layers were compared at all.
         reason: Why nothing can be concluded, as a clause; for an inconclusive verdict.
+        phases: The phases of the training, where there are several.
 
     Returns:
         One paragraph.
@@ -71,15 +74,18 @@ def summarise(
         case "divergent":
             sentences = [
                 *_parting(name, gaps),
+                *_in_phases(phases, curves),
                 _causes(errors, metric),
                 *(_accounting(attribution) if attribution else ()),
                 _layers(first_divergence, compared=compared),
+                *_layers_later(phases, compared=compared),
                 *_harmless(cleared),
                 *_what_first(errors, curves),
             ]
         case "equivalent":
             sentences = [
                 _agreement(name, gaps),
+                *_in_phases(phases, curves),
                 _layers(first_divergence, compared=compared),
                 *_harmless(cleared),
                 _nothing_to_repair(findings),
@@ -114,6 +120,22 @@ def _parting(name: str, gaps: Sequence[Gap]) -> list[str]:
     elif abs(main.widest) > _TELLING * abs(main.final):
         sentences.append(f"The two were further apart in epoch {main.widest_epoch}: {_difference(main, main.widest)}.")
     return sentences
+
+
+def _in_phases(phases: Sequence[PhaseSpan], curves: Sequence[Curve]) -> list[str]:
+    """How far apart the arms were at the end of each phase but the last."""
+    told, before = [], 0
+    for phase in phases[:-1]:
+        if not phase.frozen or phase.bottleneck != phase.frozen:
+            return []
+        before += phase.frozen
+        shown = [Curve(curve.arm, curve.metric, curve.values[:before]) for curve in curves]
+        if found := next((found for metric in METRIC_NAMES if (found := gap(shown, metric))), None):
+            told.append(
+                f"Phase {phase.name} ends in epoch {before} with {_value(found, found.bottleneck)} and "
+                f"{_value(found, found.frozen)}, {_difference(found, found.final)}."
+            )
+    return told
 
 
 def _value(of: Gap, value: float) -> str:
@@ -183,6 +205,14 @@ def _layers(first: FirstDivergence, *, compared: bool) -> str:
         f"Fed identical batches, the arms first part at {first.inference} in inference and at {first.training} "
         "as fit runs them."
     )
+
+
+def _layers_later(phases: Sequence[PhaseSpan], *, compared: bool) -> list[str]:
+    return [
+        f"In phase {phase.name}, from equal weights, they part at {phase.first_divergence.training} as fit runs them."
+        for phase in phases[1:]
+        if compared and phase.first_divergence.training is not None
+    ]
 
 
 def _harmless(cleared: Sequence[Cleared]) -> list[str]:

@@ -5,7 +5,7 @@ from importlib.resources import files
 from equivcheck.findings import Patch
 from equivcheck.spec.document import Document
 from equivcheck.spec.experiment import Experiment, Recording
-from equivcheck.spec.model import ArmSpec, CodeArm, Observed
+from equivcheck.spec.model import ArmSpec, CodeArm, Observed, Phase
 from equivcheck.spec.patch import apply_patch, dump_patch
 from equivcheck.spec.paths import check_paths
 from equivcheck.spec.resolve import load, recording, resolve
@@ -18,6 +18,7 @@ __all__ = [
     "Experiment",
     "Observed",
     "Patch",
+    "Phase",
     "Recording",
     "apply_patch",
     "check_paths",

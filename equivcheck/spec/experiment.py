@@ -10,7 +10,7 @@ from equivcheck.findings import ArmName, Side
 from equivcheck.location import Location
 from equivcheck.spec.document import Document
 from equivcheck.spec.merge import Merged
-from equivcheck.spec.model import ArmSpec, CodeArm, Observed
+from equivcheck.spec.model import ArmSpec, CodeArm, Observed, Phase
 from equivcheck.spec.reading import join
 
 
@@ -26,6 +26,7 @@ class Experiment:
         observed: Curves that the user already has.
         differences: Dotted keys whose resolved values differ; empty where an arm comes from code.
         merged: How shared keys and the arms' own were merged.
+        phase: Name of the phase that is looked at, for a training in phases; keys are then those of that phase.
     """
 
     name: str
@@ -35,6 +36,36 @@ class Experiment:
     observed: Observed | None
     differences: tuple[str, ...]
     merged: Mapping[ArmName, Merged] = field(repr=False)
+    phase: str = ""
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases that an arm is trained in, in order; empty where both are trained in one."""
+        named = [tuple(self.phases_of(arm)) for arm in ("bottleneck", "frozen")]
+        return tuple(dict.fromkeys(name for names in sorted(named, key=len, reverse=True) for name in names))
+
+    def phases_of(self, arm: ArmName) -> Mapping[str, Phase]:
+        """The phases of one arm by name; empty where it is trained in one."""
+        spec: ArmSpec | CodeArm = getattr(self, arm)
+        return (spec.training.phases or {}) if isinstance(spec, ArmSpec) else {}
+
+    def written_in_phase(self, arm: ArmName, key: str) -> str:
+        """The key that says in one arm's phase what a key says of the whole training; the same key where none does.
+
+        Args:
+            arm: The arm.
+            key: Dotted key without the arm, such as ``training.optimizer`` or ``backbone.freeze``.
+        """
+        own = self.phases_of(arm)
+        first, _, rest = key.partition(".")
+        head = rest.partition(".")[0]
+        if first == "training" and self.phase in own and head in own[self.phase].model_fields_set:
+            return f"training.phases.{self.phase}.{rest}"
+        if first == "backbone" and head == "freeze":
+            for name in reversed(self.phases[: self.phases.index(self.phase) + 1] if self.phase else ()):
+                if found := own[name].model_fields_set & {"freeze", "unfreeze"} if name in own else None:
+                    return f"training.phases.{name}.{found.pop()}"
+        return key
 
     def locate(self, arm: Side, key: str) -> Location:
         """Where the file says what one arm's key is.
@@ -51,11 +82,13 @@ class Experiment:
 
         Where neither is written, the nearest ancestor.
         """
-        places = self.document.places
         if arm != "both":
-            return written_key(places, arm, self.merged[arm], key)
-        own = [written_key(places, name, self.merged[name], key) for name in ("frozen", "bottleneck")]
+            return self._origin(arm, key)
+        own = [self._origin(name, key) for name in ("frozen", "bottleneck")]
         return next((found for found in own if found.startswith(("frozen.", "bottleneck."))), own[0])
+
+    def _origin(self, arm: ArmName, key: str) -> str:
+        return written_key(self.document.places, arm, self.merged[arm], self.written_in_phase(arm, key))
 
 
 @dataclass(frozen=True)

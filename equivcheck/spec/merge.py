@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,8 @@ EXCLUSIVE: Mapping[str, Kinds] = {
     "backbone.trained_with": Preprocessing.kinds,
 }
 
-_OPTIMIZER = "training.optimizer"
+#: Of a training or one of its phases.
+_OPTIMIZER = re.compile(r"training(\.phases\.[^.]+)?\.optimizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def _merge(shared: Mapping[str, Any], section: Mapping[str, Any], key: str, drop
     for name, value in section.items():
         old = merged.get(name)
         # An optimizer's argument is one value, even where it is a mapping (a learning rate schedule).
-        if isinstance(value, Mapping) and key != _OPTIMIZER:
+        if isinstance(value, Mapping) and not _OPTIMIZER.fullmatch(key):
             merged[name] = _merge(old if isinstance(old, Mapping) else {}, value, join(key, name), dropped)
             continue
         dropped.update(join(join(key, name), child) for child in _children(old))
@@ -72,7 +74,7 @@ def _merge(shared: Mapping[str, Any], section: Mapping[str, Any], key: str, drop
 
 
 def _displaced(shared: Mapping[str, Any], section: Mapping[str, Any], key: str) -> Iterator[str]:
-    if key == _OPTIMIZER:
+    if _OPTIMIZER.fullmatch(key):
         default = Optimizer.model_fields["name"].default
         if section.get("name") not in (None, shared.get("name", default)):
             yield from (name for name in shared if name != "name")

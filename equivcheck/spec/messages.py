@@ -130,10 +130,20 @@ def _written_path(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...
 def _annotation(model: type[Model], path: tuple[str | int, ...]) -> Any:
     annotation: Any = model
     for part in path:
-        holder = None if isinstance(part, int) else _model_in(annotation)
-        if holder is not None:
+        values = _mapped_to(annotation)
+        holder = None if isinstance(part, int) or values is not None else _model_in(annotation)
+        if values is not None:
+            annotation = values
+        elif holder is not None:
             annotation = holder.model_fields[str(part)].annotation
     return annotation
+
+
+def _mapped_to(annotation: Any) -> Any:
+    """What the names of a mapping stand for, such as the phases of a training; None for anything else."""
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    return next((get_args(part)[1] for part in get_args(annotation) if get_origin(part) is dict), None)
 
 
 def _fields(model: type[Model], path: tuple[str | int, ...]) -> list[str]:

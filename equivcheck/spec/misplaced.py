@@ -36,3 +36,25 @@ def misplaced(arm: ArmName, data: Mapping[str, Any]) -> Iterator[tuple[str, str]
             yield f"training.{name}", f"is of another Keras; this one counts {counted}{advice}"
     if "samples_per_epoch" in training and isinstance(training.get("shuffle"), Mapping):
         yield "training.shuffle", "is of a tf.data.Dataset; samples_per_epoch is of a generator, which has no buffer"
+    yield from _in_phases(training)
+
+
+def _in_phases(training: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    phases = training.get("phases")
+    if not isinstance(phases, Mapping):
+        return
+    if not phases:
+        yield "training.phases", "is empty; give each phase a name, or leave phases out"
+    for number, (name, phase) in enumerate(phases.items()):
+        if not isinstance(phase, Mapping):
+            continue
+        key = f"training.phases.{name}"
+        if "freeze" in phase and "unfreeze" in phase:
+            yield f"{key}.freeze", 'goes without unfreeze: unfreeze: {layers: "15:"} leaves the others as they are'
+        if phase.get("recompile") is not False:
+            continue
+        if number == 0:
+            yield f"{key}.recompile", "has no meaning in the first phase, which nothing was compiled before"
+        for name_of in ("optimizer", "loss"):
+            if name_of in phase:
+                yield f"{key}.{name_of}", "goes into compile; here recompile is false"

@@ -180,11 +180,30 @@ class Preprocessing(Model):
 
 
 class Slice(Model):
-    """Layers of the frozen arm's model, as users slice ``model.layers``."""
+    """Layers of the frozen arm's model, as users slice ``model.layers`` or ``base.layers``."""
 
     layers: Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?$")] = Field(
         description='Python slice such as ":-2" or "15:".', examples=[":-2", "15:"]
     )
+    of: Literal["model", "backbone"] = Field(
+        "model", description="Whose layers are counted: those of the whole model, or those of the backbone."
+    )
+
+    @property
+    def bounds(self) -> slice:
+        """The slice itself."""
+        start, _, stop = self.layers.partition(":")
+        return slice(int(start) if start else None, int(stop) if stop else None)
+
+
+Freeze = Annotated[
+    Annotated[StrictBool, Tag("flag")] | Annotated[Slice, Tag("slice")],
+    Discriminator(
+        _freeze_kind,
+        custom_error_type="spec",
+        custom_error_message='is not true, false or a slice such as {layers: ":-2"}',
+    ),
+]
 
 
 class Backbone(Model):
@@ -207,16 +226,9 @@ class Backbone(Model):
         description="Layer whose output is the feature: its name, or its index as in model.layers[index], where "
         "negative ones count from the end and a Sequential does not count its input; default: the last layer.",
     )
-    freeze: Annotated[
-        Annotated[StrictBool, Tag("flag")] | Annotated[Slice, Tag("slice")],
-        Discriminator(
-            _freeze_kind,
-            custom_error_type="spec",
-            custom_error_message='is not true, false or a slice such as {layers: ":-2"}',
-        ),
-    ] = Field(
+    freeze: Freeze = Field(
         default=True,
-        description="true: backbone.trainable = False; false: nothing; a slice: only those layers of the model.",
+        description="true: backbone.trainable = False; false: nothing; a slice: only those layers.",
     )
     call: Literal["nested", "flat", "training_false", "inference"] = Field(
         "nested",
@@ -277,29 +289,66 @@ class Buffer(Model):
     )
 
 
+Shuffle = Annotated[
+    Annotated[StrictBool, Tag("flag")] | Annotated[Buffer, Tag("buffer")],
+    Discriminator(_shuffle_kind),
+    BeforeValidator(_shuffle),
+]
+ClassWeight = dict[str, Annotated[Number, Field(ge=0)]]
+_LOSS = "A name that keras.losses.get knows."
+_EPOCHS = "Passes over the training samples."
+_STOPPING = "The callback of that name; default: none."
+_CLASS_WEIGHT = "Weight of each class in the loss, by class name; 1 for the others."
+_SHUFFLED = "true: fit shuffles; false: the stored order; {buffer: n}: a tf.data.Dataset shuffles in a buffer."
+
+
+class Phase(Model):
+    """One phase of a training: what is frozen or unfrozen before it, and what differs in its ``compile`` and ``fit``.
+
+    What a phase does not say is as in ``training``. Weights, and what is frozen, go on from the phase before.
+    """
+
+    freeze: Freeze | None = Field(None, description="Frozen before this phase; as backbone.freeze.")
+    unfreeze: Freeze | None = Field(
+        None, description="Trained from this phase on. true: the whole backbone; a slice: only those layers."
+    )
+    unfreeze_batchnorm: StrictBool = Field(
+        default=True,
+        description="false: BatchNormalization layers of the backbone stay frozen, and so in inference mode.",
+    )
+    recompile: StrictBool = Field(
+        default=True, description="false: fit goes on with the optimizer, and the traced step, of the phase before."
+    )
+    optimizer: Optimizer | None = None
+    loss: keras_names.Loss | None = Field(None, description=_LOSS)
+    epochs: PositiveInt | None = Field(None, description=_EPOCHS)
+    shuffle: Shuffle | None = Field(None, description=_SHUFFLED)
+    class_weight: ClassWeight | None = Field(None, description=_CLASS_WEIGHT)
+    early_stopping: EarlyStopping | None = Field(None, description=_STOPPING)
+
+    @property
+    def unfreezes(self) -> bool:
+        """Whether something is trained from this phase on."""
+        return self.unfreeze is not None and self.unfreeze is not False
+
+
+PhaseName = Annotated[str, Field(pattern=r"^[^\W\d][\w -]*$")]
+
+
 class Training(Model):
     """What goes into ``compile`` and ``fit``."""
 
     optimizer: Optimizer = Field(default_factory=Optimizer)
-    loss: keras_names.Loss = Field(description="A name that keras.losses.get knows.")
-    epochs: PositiveInt = Field(10, description="Passes over the training samples.")
+    loss: keras_names.Loss = Field(description=_LOSS)
+    epochs: PositiveInt = Field(10, description=_EPOCHS)
     batch_size: PositiveInt = Field(32, description="Samples per training step.")
-    shuffle: Annotated[
-        Annotated[StrictBool, Tag("flag")] | Annotated[Buffer, Tag("buffer")],
-        Discriminator(_shuffle_kind),
-        BeforeValidator(_shuffle),
-    ] = Field(
-        default=True,
-        description="true: fit shuffles; false: the stored order; {buffer: n}: a tf.data.Dataset shuffles in a buffer.",
-    )
+    shuffle: Shuffle = Field(default=True, description=_SHUFFLED)
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = Field(0, description="Set before each training.")
     drop_remainder: StrictBool = Field(
         default=False, description="Drop the last, smaller batch, as n // batch_size steps do."
     )
-    class_weight: dict[str, Annotated[Number, Field(ge=0)]] | None = Field(
-        None, description="Weight of each class in the loss, by class name; 1 for the others.", examples=[{"cat": 2.0}]
-    )
-    early_stopping: EarlyStopping | None = Field(None, description="The callback of that name; default: none.")
+    class_weight: ClassWeight | None = Field(None, description=_CLASS_WEIGHT, examples=[{"cat": 2.0}])
+    early_stopping: EarlyStopping | None = Field(None, description=_STOPPING)
     steps_per_epoch: PositiveInt | None = Field(None, description="As in fit: batches that make an epoch.")
     validation_steps: PositiveInt | None = Field(None, description="As in fit: batches that each evaluation takes.")
     samples_per_epoch: PositiveInt | None = Field(
@@ -308,6 +357,22 @@ class Training(Model):
     validation_samples: PositiveInt | None = Field(
         None, description="Keras 1: nb_val_samples of a generator, which each evaluation leaves further on."
     )
+    phases: dict[PhaseName, Phase] | None = Field(
+        None,
+        description="Phases by name, one after the other, each from the weights of the one before; default: one.",
+        examples=[{"head": {"epochs": 25}, "block5": {"unfreeze": {"layers": "15:"}, "epochs": 100}}],
+    )
+
+    def in_phase(self, name: str) -> Training:
+        """What goes into ``compile`` and ``fit`` in one phase; one that is not there is as ``training`` itself."""
+        phase = (self.phases or {}).get(name)
+        own = {} if phase is None else {key: getattr(phase, key) for key in phase.model_fields_set}
+        known = {key: value for key, value in own.items() if key in Training.model_fields and value is not None}
+        optimizer = own.get("optimizer")
+        if optimizer is not None and "name" not in optimizer.model_fields_set:
+            arguments = {**self.optimizer.arguments, **optimizer.arguments}
+            known["optimizer"] = Optimizer(name=self.optimizer.name, **arguments)
+        return self.model_copy(update={**known, "phases": None})
 
 
 Labels = Literal["sparse", "one_hot", "binary"]

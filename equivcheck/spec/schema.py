@@ -11,7 +11,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "urn:equivcheck:spec:1"
 
 #: Models whose keys may be divided between the shared part and an arm's section, so that none is required.
-_DIVIDED = ("Backbone", "Data", "Optimizer", "Preprocessing", "Source", "Training")
+_DIVIDED = ("Backbone", "Data", "Optimizer", "Phase", "Preprocessing", "Source", "Training")
 
 
 def spec_schema() -> dict[str, Any]:
@@ -89,6 +89,8 @@ def _to_overrides(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     divided = {f"#/$defs/{name}": f"#/$defs/{name}Override" for name in _DIVIDED}
+    if node.get("additionalProperties") == {"$ref": "#/$defs/Phase"}:
+        node = {**node, "additionalProperties": {"anyOf": [node["additionalProperties"], {"type": "null"}]}}
     return {
         key: divided.get(value, value) if key == "$ref" else _to_overrides(value)
         for key, value in node.items()

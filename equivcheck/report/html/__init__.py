@@ -21,6 +21,7 @@ from equivcheck.report.html.waterfall import bars
 from equivcheck.report.numbers import ABSENT, measured, metric_share, number, points
 from equivcheck.report.observed_facts import FACTS, curves_of, logs_of
 from equivcheck.report.observed_facts import final as final_of_log
+from equivcheck.report.phase_words import differing, end_metrics, ends, in_phases, marks
 from equivcheck.report.prose import counted
 from equivcheck.report.ranking import of_severity
 
@@ -60,13 +61,15 @@ def render(report: Report) -> str:
         absent=ABSENT,
         counted=counted,
         words=finding_words,
+        in_phases=in_phases,
         layer_words=layer_words,
         gap=headline(report.curves),
         metric_names=METRIC_NAMES,
         findings=[(severity, chosen) for severity in SEVERITIES if (chosen := of_severity(report.findings, severity))],
-        charts=charts(report.curves),
+        charts=charts(report.curves, marks(report.phases)),
         legend=legend,
         finals=_finals(report),
+        phases=_phases(report),
         accounting=_accounting(report),
         tree=tree(report),
         compared=any(row.inference or row.training for row in report.layers),
@@ -88,6 +91,17 @@ def _finals(report: Report) -> dict[str, Any]:
             (arm if arm in DRAWN else "", name_of(arm), [final(report.curves, arm, metric) for metric in metrics])
             for arm in arms
         ],
+    }
+
+
+def _phases(report: Report) -> dict[str, Any] | None:
+    """What each phase came to, and what the frozen arm trains in it."""
+    if not report.phases:
+        return None
+    return {
+        "metrics": [METRIC_NAMES[metric] for metric in end_metrics(report)],
+        "rows": ends(report),
+        "measured": differing(report),
     }
 
 

@@ -58,6 +58,7 @@ class Chart:
         lines: The curves; those that are drawn later lie above.
         epochs: Ticks of the horizontal axis: place and text.
         values: Ticks of the vertical axis.
+        phases: Where each phase but the first begins, and what is written there.
     """
 
     title: str
@@ -65,6 +66,8 @@ class Chart:
     lines: tuple[Line, ...]
     epochs: tuple[tuple[float, str], ...]
     values: tuple[tuple[float, str], ...]
+    phases: tuple[tuple[float, str], ...] = ()
+    top: int = _TOP
     width: int = WIDTH
     height: int = HEIGHT
     left: int = _LEFT
@@ -72,9 +75,14 @@ class Chart:
     bottom: int = HEIGHT - _BOTTOM
 
 
-def charts(curves: Sequence[Curve]) -> list[Chart]:
-    """One drawing for each metric that has a finite value."""
-    return [chart for metric in METRIC_NAMES if (chart := _chart(curves, metric)) is not None]
+def charts(curves: Sequence[Curve], phases: Sequence[tuple[float, str]] = ()) -> list[Chart]:
+    """One drawing for each metric that has a finite value.
+
+    Args:
+        curves: What to draw.
+        phases: Where in them a phase begins, counted in epochs from 1, and its name.
+    """
+    return [chart for metric in METRIC_NAMES if (chart := _chart(curves, metric, phases)) is not None]
 
 
 def legend(drawn: Sequence[Chart]) -> list[tuple[str, str]]:
@@ -83,7 +91,7 @@ def legend(drawn: Sequence[Chart]) -> list[tuple[str, str]]:
     return [(arm, name) for arm, name in DRAWN.items() if arm in there]
 
 
-def _chart(curves: Sequence[Curve], metric: str) -> Chart | None:
+def _chart(curves: Sequence[Curve], metric: str, phases: Sequence[tuple[float, str]]) -> Chart | None:
     series = {arm: values for arm in DRAWN if (values := values_of(curves, arm, metric))}
     finite = [value for values in series.values() for value in values if drawable(value)]
     if not finite:
@@ -91,7 +99,7 @@ def _chart(curves: Sequence[Curve], metric: str) -> Chart | None:
     epochs = max(map(len, series.values()))
     step, low, high = _axis(metric, min(finite), max(finite))
 
-    def x(epoch: int) -> float:
+    def x(epoch: float) -> float:
         share = (epoch - 1) / (epochs - 1) if epochs > 1 else 0.5
         return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
 
@@ -110,10 +118,11 @@ def _chart(curves: Sequence[Curve], metric: str) -> Chart | None:
     ticks = [low + step * index for index in range(round((high - low) / step) + 1)]
     return Chart(
         METRIC_NAMES[metric],
-        _description(metric, series, epochs),
+        _description(metric, series, epochs) + _begins(phases),
         tuple(lines),
         tuple((x(epoch), str(epoch)) for epoch in _epoch_ticks(epochs)),
         tuple((y(tick), _tick(metric, tick)) for tick in ticks),
+        tuple((x(place), name) for place, name in phases),
     )
 
 
@@ -123,6 +132,10 @@ def _description(metric: str, series: dict[str, tuple[float, ...]], epochs: int)
         for arm, values in series.items()
     )
     return f"{METRIC_NAMES[metric]} over {epochs} epoch{'s' if epochs > 1 else ''}: {'; '.join(ends)}"
+
+
+def _begins(phases: Sequence[tuple[float, str]]) -> str:
+    return "".join(f"; phase {name} from epoch {place + 0.5:g}" for place, name in phases)
 
 
 def _axis(metric: str, least: float, most: float) -> tuple[float, float, float]:

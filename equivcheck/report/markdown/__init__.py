@@ -13,6 +13,7 @@ from equivcheck.report.markdown.sections import (
     finals,
     finding,
     layers,
+    phases,
     settings,
     verdict,
 )
@@ -35,7 +36,7 @@ def render(report: Report) -> str:
 
     Its first line is a comment that nobody sees: by it a bot finds its own comment, and replaces it.
     """
-    beginning = [marker(report.name), verdict(report), prose(report.summary), finals(report)]
+    beginning = [marker(report.name), verdict(report), prose(report.summary), finals(report), phases(report)]
     findings = []
     for severity in SEVERITIES:
         chosen = of_severity(report.findings, severity)

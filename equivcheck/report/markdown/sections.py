@@ -12,6 +12,7 @@ from equivcheck.report.folding import Folded, folded
 from equivcheck.report.layer_words import notes, parting, role
 from equivcheck.report.markdown import text
 from equivcheck.report.numbers import ABSENT, measured, metric_share, number, points
+from equivcheck.report.phase_words import differing, end_metrics, ends, in_phases
 from equivcheck.report.prose import counted
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ def finals(report: Report) -> str:
     ]
     headers = ["final values", *(METRIC_NAMES[metric] for metric in metrics)]
     return text.table(headers, rows, range(1, len(headers)))
+
+
+def phases(report: Report) -> str:
+    """What each phase came to, and what the frozen arm trains in it."""
+    if not report.phases:
+        return ""
+    metrics = end_metrics(report)
+    rows = [[text.line(name), each, arm, *values] for name, each, arm, values in ends(report)]
+    headers = ["at the end of phase", "", "arm", *(METRIC_NAMES[metric] for metric in metrics)]
+    first = text.table(headers, rows, range(3, len(headers)))
+    trained = [[text.line(name), moved, live, text.name(parting)] for name, moved, live, parting in differing(report)]
+    headers = ["frozen arm in phase", "scalars moved by one step", "layers on batch statistics", "arms part in fit at"]
+    return f"{first}\n\n{text.table(headers, trained, (1, 2))}"
 
 
 def finding(found: Finding, attribution: Attribution | None) -> str:
@@ -136,5 +150,7 @@ def cleared(report: Report) -> str:
     """The differences that were measured and found harmless."""
     if not report.cleared:
         return ""
-    rows = [f"- **{text.line(each.code)}** {text.line(each.message)}" for each in report.cleared]
+    rows = [
+        f"- **{text.line(each.code + in_phases(each.phases))}** {text.line(each.message)}" for each in report.cleared
+    ]
     return "\n".join(["### Different, but measured to be harmless", "", *rows])

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from equivcheck.findings import SEVERITIES
 from equivcheck.report.numbers import measured
+from equivcheck.report.phase_words import in_phases
 from equivcheck.report.prose import counted, listed
 from equivcheck.report.ranking import of_severity, ranked
 
@@ -24,7 +25,10 @@ def cleared(page: Page, report: Report) -> None:
     for difference in report.cleared:
         page.write(
             Text.assemble(
-                page.name(difference.code, "bold green"), "  ", page.prose(difference.name.replace("-", " "), "bold")
+                page.name(difference.code, "bold green"),
+                "  ",
+                page.prose(difference.name.replace("-", " "), "bold"),
+                page.prose(in_phases(difference.phases)),
             )
         )
         page.paragraph(difference.message, indent=2)

@@ -10,6 +10,7 @@ from rich.table import Table
 from equivcheck.report.curve_gap import METRIC_NAMES, values_of
 from equivcheck.report.curve_names import drawable, final, name_of
 from equivcheck.report.numbers import is_accuracy, metric_value
+from equivcheck.report.phase_words import differing, end_metrics, ends, marks
 from equivcheck.report.terminal.plot import SEVERAL, plot
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
     page.paragraph(" · ".join(legend({curve.arm for curve in report.curves})), "dim")
     page.blank()
     drawn = [name for name in metrics if is_accuracy(name) or losses] or metrics
-    drawings = [text for metric in drawn if (text := drawing(page, report.curves, metric))]
+    drawings = [text for metric in drawn if (text := drawing(page, report.curves, metric, marks(report.phases)))]
     beside = 2 if page.width >= _WIDE else 1
     for start in range(0, len(drawings), beside):
         row = Table.grid(padding=(0, 4, 0, 0))
@@ -57,6 +58,8 @@ def curves(page: Page, report: Report, *, losses: bool) -> None:
         page.write(row)
         page.blank()
     _finals(page, report, metrics)
+    if report.phases:
+        _phases(page, report)
 
 
 def legend(arms: Collection[str]) -> list[str]:
@@ -65,7 +68,7 @@ def legend(arms: Collection[str]) -> list[str]:
     return [*letters, f"{SEVERAL} several of them"]
 
 
-def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:
+def drawing(page: Page, curves: Sequence[Curve], metric: str, phases: Sequence[tuple[float, str]] = ()) -> Text | None:
     """One metric of all arms, drawn; None where there is nothing to draw."""
     series = {look.letter: values_of(curves, arm, metric) for arm, look in _DRAWN.items()}
     series = {letter: values for letter, values in series.items() if any(map(drawable, values))}
@@ -78,12 +81,27 @@ def drawing(page: Page, curves: Sequence[Curve], metric: str) -> Text | None:
         (min(available, _MOST_COLUMNS), _LINES),
         lambda value: metric_value(metric, value),
         ascii_only=page.ascii_only,
+        marks=phases,
     )
     drawn = page.verbatim(text)
     for look in _DRAWN.values():
         # Nothing else in a drawing is a capital letter.
         drawn.highlight_words([look.letter], look.style)
     return page.prose(f"{METRIC_NAMES[metric]}\n", "bold").append_text(drawn)
+
+
+def _phases(page: Page, report: Report) -> None:
+    page.blank()
+    table = page.table("phase", "", "arm", *(METRIC_NAMES[metric].replace(" ", "\n") for metric in end_metrics(report)))
+    for name, epochs, arm, values in ends(report):
+        table.add_row(page.name(name), page.prose(epochs), page.prose(arm), *map(page.prose, values))
+    page.write(table)
+    page.blank()
+    headers = ("frozen arm:\nscalars moved\nby one step", "layers on\nbatch statistics", "arms part in fit at")
+    table = page.table("phase", *headers)
+    for name, moved, live, parting in differing(report):
+        table.add_row(page.name(name), page.prose(moved), page.prose(live), page.name(parting))
+    page.write(table)
 
 
 def _limits(metric: str, values: Sequence[float]) -> tuple[float, float]:

@@ -27,6 +27,7 @@ def plot(
     label: Callable[[float], str],
     *,
     ascii_only: bool,
+    marks: Sequence[tuple[float, str]] = (),
 ) -> str:
     """Draws some curves over the epochs.
 
@@ -36,6 +37,7 @@ def plot(
         size: Columns and lines of the whole drawing, axes included.
         label: Writes one value at the axis.
         ascii_only: Draw no Braille dots between the letters.
+        marks: Upright lines: the epoch, counted from 1, and what is written below; it begins at the line.
 
     Returns:
         The lines, joined.
@@ -50,9 +52,11 @@ def plot(
         across = round(epoch / max(1, epochs - 1) * (columns - 1))
         return across, round((value - low) / (high - low) * (lines - 1))
 
+    places = [round((epoch - 1) / max(1, epochs - 1) * (columns - 1)) for epoch, _ in marks]
+    upright = ":" if ascii_only else "┊"
     drawing = [
         f"{labels[height] if (height := _tick(line, lines)) is not None else '':>{margin}} "
-        f"{'┤' if height is not None else '│'}{text}"
+        f"{'┤' if height is not None else '│'}{_upright(text, places, upright)}"
         for line, text in zip(
             range(lines - 1, -1, -1), _canvas(curves, cell, columns, lines, ascii_only=ascii_only), strict=True
         )
@@ -63,8 +67,29 @@ def plot(
             *drawing,
             f"{'':{margin}} └{'─' * columns}",
             f"{'':{margin + 2}}{'epoch 1':<{max(0, columns - len(last))}}{last}",
+            *_labels(places, [f"{upright} {text}" for _, text in marks], margin + 2, columns),
         ]
     )
+
+
+def _upright(text: str, places: Sequence[int], line: str) -> str:
+    """A line of the canvas with what stands upright in it, behind whatever is drawn there."""
+    cells = list(text)
+    for place in places:
+        cells += " " * (place + 1 - len(cells))
+        cells[place] = line if cells[place] == " " else cells[place]
+    return "".join(cells)
+
+
+def _labels(places: Sequence[int], texts: Sequence[str], margin: int, columns: int) -> list[str]:
+    """What is written below the upright lines, each on a line of its own where it would run into the next."""
+    lines: list[str] = []
+    for place, text in zip(places, texts, strict=True):
+        start = margin + max(0, min(place, columns - len(text)))
+        if not lines or len(lines[-1]) >= start:
+            lines.append("")
+        lines[-1] = f"{lines[-1]:<{start}}{text}"
+    return lines
 
 
 def _tick(line: int, lines: int) -> float | None:
