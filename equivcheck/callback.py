@@ -16,7 +16,7 @@ from equivcheck.arms.build import Builder
 from equivcheck.catalog import all_checks, matches, names
 from equivcheck.check import Check
 from equivcheck.errors import DivergenceError, DivergenceWarning, InputError, SpecError
-from equivcheck.evidence import Evidence
+from equivcheck.evidence import Evidence, PhaseTrace
 from equivcheck.examine import examine
 from equivcheck.findings import Finding
 from equivcheck.layer_diff import Mode, diff_layers
@@ -54,7 +54,8 @@ class EquivalenceGuard(keras.callbacks.Callback):
 
     Against a backbone it tells which of the model's layers behave otherwise under ``fit`` (EQ401 to EQ406), and where
     the two first part. After the first batch it also tells which variables of the backbone that batch moved (EQ403,
-    EQ501). Weights of the head are not compared.
+    EQ501). Weights of the head are not compared. Where a phase of the spec unfreezes layers, a model whose backbone is
+    unfrozen is taken to be in that phase: that its weights move is then what was asked for.
 
     Not a step is taken and nothing is read from the data that ``fit`` was given. Weights, random generators and
     optimizer are left as they were, so that the training is the same, bit by bit, as one without the guard.
@@ -120,7 +121,7 @@ class EquivalenceGuard(keras.callbacks.Callback):
                     if not (diff := diff_layers(reference, self.model, images, mode=mode)).equal
                 ]
             else:
-                evidence = trace_live(self.model, reference, images)
+                evidence = self._in_phase(trace_live(self.model, reference, images))
                 self._watched = evidence, values_of(self.model)
                 said = self._judged(evidence)
         self._tell(said)
@@ -164,8 +165,21 @@ class EquivalenceGuard(keras.callbacks.Callback):
     def _errors(self, evidence: Evidence) -> tuple[Finding, ...]:
         checks: list[Check] = [check for check in all_checks() if matches(check.code, _JUDGING)]
         found = examine(evidence, checks).findings
-        # The key and the patch are of a spec; what is guarded here is code.
-        return tuple(replace(finding, key=None) for finding in found if finding.severity == "error")
+        # The key and the patch are of a spec; what is guarded here is code. What a phase asks for is no divergence.
+        return tuple(
+            replace(finding, key=None) for finding in found if finding.severity == "error" and not finding.asked
+        )
+
+    def _in_phase(self, evidence: Evidence) -> Evidence:
+        """The evidence of a later phase, where the spec has one that unfreezes and the model's backbone is unfrozen."""
+        if not isinstance(self._reference, Experiment):
+            return evidence
+        phases = self._reference.phases_of("frozen")
+        unfrozen_in = next((name for name, phase in phases.items() if phase.unfreezes), "")
+        if not unfrozen_in or not any(v.trainable and v.region == "backbone" for v in evidence.frozen.variables):
+            return evidence
+        number = list(phases).index(unfrozen_in) + 1
+        return replace(evidence, phase=PhaseTrace(unfrozen_in, number, unfrozen_in))
 
     def _judged(self, evidence: Evidence) -> list[str]:
         """What is wrong before the first epoch."""
@@ -174,9 +188,10 @@ class EquivalenceGuard(keras.callbacks.Callback):
         if not any(row.bottleneck is not None and row.frozen is not None for row in evidence.rows):
             return [*said, "The two have no layer in common, so nothing was compared."]
         parted = evidence.first_divergence
-        if parted.inference is not None:
+        tuned = evidence.phase is not None  # its weights may have moved already
+        if parted.inference is not None and not tuned:
             said.append(f"The two are different networks: as predict runs them, they first part at {parted.inference}.")
-        elif parted.training is not None and not self.findings:
+        elif parted.training is not None and not self.findings and not tuned:
             said.append(f"As fit runs the model, it first parts from its reference at {parted.training}.")
         return said
 

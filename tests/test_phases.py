@@ -125,17 +125,44 @@ def test_the_report_survives_its_json(ran):
     assert [finding.phases for finding in again.findings] == [finding.phases for finding in report.findings]
 
 
-def test_the_guard_takes_such_a_spec(tiny, tensorflow, tmp_path):
+@pytest.fixture
+def guarded(tiny):
+    """A model that trains in two phases, each with a guard; and the spec that guards it."""
     from equivcheck.arms.build import Builder
     from equivcheck.callback import EquivalenceGuard
     from equivcheck.spec import resolve
 
-    folder = tiny.folder
-    path = folder / "phases.yaml"
-    path.write_text(
-        tiny.text.replace("seed: 0}", "seed: 0, phases: {head: {}, tuned: {unfreeze: true}}}"), encoding="utf-8"
-    )
-    guard = EquivalenceGuard(path)
-    arm = Builder(resolve(tiny)).build("frozen")
-    arm.model.fit(arm.train.feed.x, arm.train.feed.y, epochs=1, verbose=0, callbacks=[guard])
-    assert guard.findings == ()
+    def fits(tuned):
+        path = tiny.folder / "phases.yaml"
+        phases = json.dumps({"head": {}, "tuned": {"unfreeze": tuned}}).replace('"', "")
+        path.write_text(tiny.text.replace("seed: 0}", f"seed: 0, phases: {phases}}}"), encoding="utf-8")
+        arm = Builder(resolve(tiny)).build("frozen")
+
+        def fit():
+            guard = EquivalenceGuard(path, on_divergence="log")
+            arm.model.fit(arm.train.feed.x, arm.train.feed.y, epochs=1, verbose=0, callbacks=[guard])
+            return {finding.code for finding in guard.findings}
+
+        return arm.model, fit
+
+    return fits
+
+
+def test_the_guard_lets_a_phase_unfreeze_and_tells_of_batch_statistics(guarded):
+    model, fit = guarded("true")
+    assert fit() == set()
+    base = model.get_layer("backbone")
+    base.get_layer("conv").trainable = True
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert fit() == set()
+    assert fit() == set()  # its weights have moved by now
+    base.trainable = True
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert "EQ402" in fit()
+
+
+def test_the_guard_holds_to_a_spec_that_unfreezes_nothing(guarded):
+    model, fit = guarded("false")
+    model.get_layer("backbone").trainable = True
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert "EQ501" in fit()

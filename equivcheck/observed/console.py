@@ -117,7 +117,7 @@ class _Reader:
             last = self._headed[-1]
             raise InputError(
                 f"{self.source}:{line}: epoch {number} comes after epoch {last.number} of line {last.line}, so the "
-                "file holds more than one training; expected one training a file"
+                "file holds more than one training; expected one training a file, and a list of files for phases"
             )
         self.planned = max(self.planned or 0, planned)
         self._headed.append(Epoch(number, line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,22 +13,25 @@ from equivcheck.measured import ObservedLog
 from equivcheck.observed.console import read_console
 from equivcheck.observed.csv_log import read_csv_log, separator_of
 from equivcheck.observed.history_json import read_history
+from equivcheck.observed.joining import joined
 
 #: A log of a thousand epochs with every redrawing of its bar is smaller.
 MAX_BYTES = 64 << 20
 
 
-def read_logs(files: Mapping[ArmName, Path], validation_samples: int | None = None) -> dict[ArmName, ObservedLog]:
-    """Reads the file of each arm.
+def read_logs(
+    files: Mapping[ArmName, Sequence[Path]], validation_samples: int | None = None
+) -> dict[ArmName, ObservedLog]:
+    """Reads the files of each arm.
 
     Args:
-        files: Where they are.
+        files: Where they are; several of one arm are phases of its training.
         validation_samples: How many validation samples there are, for files that do not say.
 
     Raises:
         InputError: As ``read_log``.
     """
-    logs = {arm: read_log(path) for arm, path in files.items()}
+    logs = {arm: joined([read_log(path) for path in paths]) for arm, paths in files.items()}
     return {
         arm: log if log.validation_samples is not None else replace(log, validation_samples=validation_samples)
         for arm, log in logs.items()

@@ -33,6 +33,9 @@ _PATTERNS = {
     "layers": 'a Python slice, such as ":-2"',
 }
 
+#: What the names of phases are made of.
+_A_NAME = "a name of letters, digits, _, - and blanks that begins with a letter"
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -94,7 +97,7 @@ def _words(kind: str, path: tuple[str | int, ...], written: object, message: str
     if kind == "literal_error":
         return f"is {shown(written)}, which is not known"
     if kind == "string_pattern_mismatch":
-        return f"is {shown(written)}, not {_PATTERNS[str(path[-1])]}"
+        return f"is {shown(written)}, not {_PATTERNS.get(str(path[-1]), _A_NAME)}"
     if kind in {"too_short", "string_too_short"}:
         return "is empty"
     if kind in _WANTED:

@@ -419,20 +419,33 @@ class CodeArm(Model):
     callable: CallableName = Field(description="Function returning the arm; see equivcheck.arms.protocol.")
 
 
+def _logs_kind(value: Any) -> str:
+    return "files" if isinstance(value, list | tuple) else "file"
+
+
+#: A file, or one for each phase of the training.
+Logs = Annotated[
+    Annotated[SpecPath, Tag("file")] | Annotated[tuple[SpecPath, ...], Field(min_length=1), Tag("files")],
+    Discriminator(_logs_kind),
+]
+
+
 class Observed(Model):
     """Curves that the user already has: a console log, a CSVLogger file or a history as JSON."""
 
-    bottleneck: SpecPath | None = None
-    frozen: SpecPath | None = None
+    bottleneck: Logs | None = None
+    frozen: Logs | None = None
     validation_samples: PositiveInt | None = Field(
         None, description="Validation samples that the curves were computed on, where the files do not say."
     )
 
     @property
-    def files(self) -> dict[ArmName, Path]:
-        """The file of each arm that has one."""
-        files: dict[ArmName, Path | None] = {"bottleneck": self.bottleneck, "frozen": self.frozen}
-        return {arm: path for arm, path in files.items() if path is not None}
+    def files(self) -> dict[ArmName, tuple[Path, ...]]:
+        """The files of each arm that has any, in order."""
+        files: dict[ArmName, Path | tuple[Path, ...] | None] = {"bottleneck": self.bottleneck, "frozen": self.frozen}
+        return {
+            arm: (given,) if isinstance(given, Path) else given for arm, given in files.items() if given is not None
+        }
 
 
 class SpecFile(ArmSpec):

@@ -30,9 +30,8 @@ def check_paths(experiment: Experiment | Recording) -> list[Problem]:
             for key, message in _of_arm(getattr(experiment, arm), experiment.document.folder):
                 problem = experiment.document.problem(experiment.origin(arm, key), message)
                 found.setdefault((problem.key, problem.message), problem)
-    for arm in arms:
-        path = None if experiment.observed is None else getattr(experiment.observed, arm)
-        for message in _file(path):
+    for arm, paths in experiment.observed.files.items() if experiment.observed is not None else ():
+        for message in (said for path in paths for said in _file(path)):
             problem = experiment.document.problem(f"observed.{arm}", message)
             found.setdefault((problem.key, problem.message), problem)
     return in_order(found.values())

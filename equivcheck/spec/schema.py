@@ -89,8 +89,9 @@ def _to_overrides(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     divided = {f"#/$defs/{name}": f"#/$defs/{name}Override" for name in _DIVIDED}
-    if node.get("additionalProperties") == {"$ref": "#/$defs/Phase"}:
-        node = {**node, "additionalProperties": {"anyOf": [node["additionalProperties"], {"type": "null"}]}}
+    if "patternProperties" in node:  # the phases, by name; a null removes one
+        named = {pattern: {"anyOf": [body, {"type": "null"}]} for pattern, body in node["patternProperties"].items()}
+        node = {**node, "patternProperties": named}
     return {
         key: divided.get(value, value) if key == "$ref" else _to_overrides(value)
         for key, value in node.items()

@@ -36,17 +36,21 @@ def trained(model):
         ({"unfreeze": True, "unfreeze_batchnorm": False}, {"conv"}),
         ({"unfreeze": {"layers": "-3:", "of": "backbone"}}, {"bn"}),
         ({"unfreeze": {"layers": "-3:", "of": "backbone"}, "unfreeze_batchnorm": False}, set()),
-        ({"unfreeze": {"layers": ":"}}, {"conv", "bn"}),
     ],
 )
 def test_what_is_trained_from_a_phase_on(arm, call, tuned, expected):
     phases = {"head": {}, "tuned": tuned}
     cut = {"backbone.cut": "dropout", "backbone.call": call}  # conv, bn, features, dropout
-    tuned_slice = tuned.get("unfreeze")
-    if isinstance(tuned_slice, dict) and tuned_slice["layers"] == "-3:":
-        cut["training.phases"] = phases
     assert trained(arm(phases, "head", **cut).model) == {"head_dense"}
     assert trained(arm(phases, "tuned", **cut).model) == {"head_dense", *expected}
+
+
+def test_a_slice_of_the_model_takes_a_nested_backbone_whole(arm):
+    assert trained(arm({"head": {}, "tuned": {"unfreeze": {"layers": "1:2"}}}, "tuned").model) == {
+        "head_dense",
+        "conv",
+        "bn",
+    }
 
 
 def test_what_was_unfrozen_stays_so_until_it_is_frozen(arm):

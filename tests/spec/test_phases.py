@@ -102,7 +102,7 @@ def test_an_arm_leaves_a_phase_out(experiment):
         ("epochs: 7", "freeze: true", "training.phases.tuned.freeze", "goes without unfreeze"),
         ('{layers: "15:", of: backbone}', "15", "training.phases.tuned.unfreeze", "is not true, false or a slice"),
         ("of: backbone", "of: head", "training.phases.tuned.unfreeze.of", "is not known"),
-        ("head: {}", "1st: {}", "training.phases", "pattern"),
+        ("head: {}", "1st: {}", "training.phases.1st", "begins with a letter"),
     ],
 )
 def test_what_makes_no_sense_is_refused_where_it_stands(problems, old, new, key, message):
@@ -123,7 +123,7 @@ def test_keys_are_found_in_their_phase(experiment):
     found = replace(experiment("frozen: {training: {phases: {whole: {epochs: 2}}}}\n"), phase="whole")
     assert found.origin("frozen", "training.optimizer") == "training.phases.whole.optimizer"
     assert found.origin("frozen", "training.epochs") == "frozen.training.phases.whole.epochs"
-    assert found.origin("frozen", "training.shuffle") == "training"
+    assert found.origin("bottleneck", "training.shuffle") == "training"
     assert found.origin("frozen", "backbone.freeze") == "training.phases.whole.unfreeze"
     assert replace(found, phase="head").origin("frozen", "backbone.freeze") == "backbone"
 
