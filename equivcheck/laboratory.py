@@ -110,10 +110,12 @@ class Trial:
     Attributes:
         findings: All findings with their place in the spec; ``verified`` is set where a repair could be tried.
         curves: Both arms' curves, and the repaired frozen arm's.
+        repaired: The repaired experiment; None where nothing could be repaired.
     """
 
     findings: tuple[Finding, ...]
     curves: tuple[Curve, ...]
+    repaired: Probed | None = None
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ class Laboratory:
             ).curves
             self._trained[identity("frozen", repaired.experiment)] = again
             curves += tuple(replace(curve, arm="repaired") for curve in again)
-        return Trial(tuple(findings), curves)
+        return Trial(tuple(findings), curves, repaired)
 
     def attribute(self, probed: Probed, trial: Trial, *, seconds: float) -> tuple[Attribution | None, Trial]:
         """Trains counterfactuals to see how much of the gap each cause makes.
@@ -256,7 +258,7 @@ class Laboratory:
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
             return None, trial
         deadline = time.monotonic() + seconds
-        replays = Replays(tuple(repairs), self._counterfactuals(probed, repairs), _samples(probed))
+        replays = Replays(tuple(repairs), self._counterfactuals(probed, trial.repaired, repairs), _samples(probed))
         missing = explore(replays, REPETITIONS, lambda: time.monotonic() > deadline)
         found = attribution(replays, missing)
         if found is None:
@@ -266,14 +268,20 @@ class Laboratory:
             replace(finding, share=shares[finding.code]) if finding.code in shares and finding.verified else finding
             for finding in trial.findings
         )
-        return found, Trial(findings, (*trial.curves, *_single_repairs(replays)))
+        return found, replace(trial, findings=findings, curves=(*trial.curves, *_single_repairs(replays)))
 
-    def _counterfactuals(self, probed: Probed, repairs: Mapping[str, Patch]) -> Counterfactuals:
+    def _counterfactuals(
+        self, probed: Probed, repaired: Probed | None, repairs: Mapping[str, Patch]
+    ) -> Counterfactuals:
         def train_arm(arm: Arm, built_for: Experiment) -> tuple[Curve, ...]:
             return self._train(arm, built_for, probed.evidence, f"replay {len(self._trained) + 1}").curves
 
-        built = [] if probed.later else [probed.bottleneck.arm, probed.frozen.arm]
-        arms = {identity(arm.name, probed.experiment, seeded=False): arm for arm in built}
+        arms = {
+            identity(observed.arm.name, each.experiment, fitted=False): observed.arm
+            for each in (repaired, probed)
+            if each is not None and not each.later
+            for observed in (each.bottleneck, each.frozen)
+        }
         return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
 
     def _train(

@@ -1,4 +1,4 @@
-"""An arm as it would have been built from another seed, without building it again.
+"""An arm as another seed, order or length of training would have built it, without building it again.
 
 A spec's seed decides the head's initial weights, the states of the head's random layers, and the order of the samples;
 the backbone and the stored features stay what they are.
@@ -8,34 +8,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import keras
-
 from equivcheck.arms.arm import Arm
+from equivcheck.arms.feeding import fit_arguments
 from equivcheck.arms.head import build_layers, head_model
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.spec.model import ArmSpec
 
 
-def reseeded(arm: Arm, spec: ArmSpec, seed: int) -> Arm | None:
-    """The arm with the head that another seed gives; its model is the same object, with other values.
+def same_but_for_fit(spec: ArmSpec) -> ArmSpec:
+    """The spec of an arm without what ``reseeded`` can change: equal for arms that it makes of one another."""
+    free: dict[str, object] = {"seed": 0, "epochs": 1}
+    if isinstance(spec.training.shuffle, bool):  # a shuffle buffer is part of the data
+        free["shuffle"] = True
+    return spec.model_copy(update={"training": spec.training.model_copy(update=free)})
+
+
+def reseeded(arm: Arm, spec: ArmSpec) -> Arm | None:
+    """The arm with the head and the arguments of ``fit`` that its spec now gives; its model is the same object.
 
     Args:
-        arm: An arm that was built from the spec and stands as it was built.
-        spec: The spec, whatever its own seed.
-        seed: The seed.
+        arm: An arm that was built from a spec which is the ``same_but_for_fit``, and stands as it was built.
+        spec: The spec.
 
     Returns:
         None where the seed decides more than the head: augmentation, data that shuffle themselves, code of the user's.
     """
-    if spec.augmentation or spec.backbone.callable is not None or not _plain(arm):
+    seed = spec.training.seed
+    if arm.train.samples is None:
         return None
-    keras.utils.set_random_seed(seed)
-    fresh = build_layers(spec.head)
-    live = [arm.model.get_layer(layer.name) for layer in fresh]
-    head_model(fresh, live[0].input.shape[1:])
-    for old, new in zip(live, fresh, strict=True):
-        for variable, value in zip(old.variables, new.variables, strict=True):
-            variable.assign(value)
-    return replace(arm, seed=seed)
+    if seed != arm.seed:
+        if spec.augmentation or spec.backbone.callable is not None or not _plain(arm):
+            return None
+        set_seeds(seed)
+        fresh = build_layers(spec.head)
+        live = [arm.model.get_layer(layer.name) for layer in fresh]
+        head_model(fresh, live[0].input.shape[1:])
+        for old, new in zip(live, fresh, strict=True):
+            for variable, value in zip(old.variables, new.variables, strict=True):
+                variable.assign(value)
+    return replace(arm, seed=seed, fit=fit_arguments(spec.training, arm.train.samples.classes))
 
 
 def _plain(arm: Arm) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
-from equivcheck.arms.reseeded import reseeded
+from equivcheck.arms.reseeded import reseeded, same_but_for_fit
 from equivcheck.errors import SpecError
 from equivcheck.findings import ArmName, Patch
 from equivcheck.measured import Curve
@@ -28,7 +28,7 @@ class Counterfactuals:
         builder: Builds arms.
         train: Trains one.
         trained: Curves of arms that were trained, by what decides them (``identity``).
-        arms: Arms that were built, as they were built, by what decides them but for the seed.
+        arms: Arms that were built, as they were built, by what decides them but for the arguments of ``fit``.
     """
 
     experiment: Experiment
@@ -73,10 +73,10 @@ class Counterfactuals:
         return self.trained[key]
 
     def _arm(self, name: ArmName, experiment: Experiment) -> Arm:
-        spec, key = getattr(experiment, name), identity(name, experiment, seeded=False)
+        spec, key = getattr(experiment, name), identity(name, experiment, fitted=False)
         known = self.arms.get(key)
         if known is not None and isinstance(spec, ArmSpec):
-            again = known if known.seed == spec.training.seed else reseeded(known, spec, spec.training.seed)
+            again = reseeded(known, spec)
             if again is not None:
                 self.arms[key] = again  # its model now has that seed's head
                 return again
@@ -86,16 +86,16 @@ class Counterfactuals:
         return built
 
 
-def identity(name: ArmName, experiment: Experiment, *, seeded: bool = True) -> str:
+def identity(name: ArmName, experiment: Experiment, *, fitted: bool = True) -> str:
     """What decides how an arm trains, as text: its own keys, and the batch size that features are extracted at.
 
     Args:
         name: The arm.
         experiment: The spec.
-        seeded: Whether arms with different seeds are different.
+        fitted: Whether arms are different that differ only in their seed or the arguments of ``fit``.
     """
     spec = getattr(experiment, name)
     extracted = Builder(experiment).extraction_batch_size() if isinstance(spec, ArmSpec) else None
-    if isinstance(spec, ArmSpec) and not seeded:
-        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": 0})})
+    if isinstance(spec, ArmSpec) and not fitted:
+        spec = same_but_for_fit(spec)
     return repr((name, spec, extracted))

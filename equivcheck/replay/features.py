@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.replay.frontier import Frontier
-from equivcheck.replay.graph import captured, refuse_unrepeatable
+from equivcheck.replay.graph import captured, refuse_unrepeatable, writes
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.state import undisturbed, variables_of
+
+#: Tables kept for each split: that of the stored order, which comes again with every seed, and that of one seed.
+_KEPT = 2
 
 
 class _ReachedError(BaseException):
@@ -33,13 +38,13 @@ class Prefix:
         model: The model.
         found: Its frontier.
         traced: By batch size, where that is fixed, and mode.
-        tables: What was computed, by everything that decides it.
+        tables: What was computed, by everything that decides it, and the rows in its order.
     """
 
     model: keras.Model
     found: Frontier
     traced: dict[tuple[int | None, bool], Callable[[tf.Tensor], tf.Tensor]] = field(default_factory=dict)
-    tables: dict[tuple[object, ...], tf.Tensor] = field(default_factory=dict)
+    tables: dict[tuple[object, ...], tuple[tf.Tensor, npt.NDArray[Any]]] = field(default_factory=dict)
 
     def features(self, x: tf.Tensor, order: npt.NDArray[Any] | None, *, batch_size: int, training: bool) -> tf.Tensor:
         """The stored table, position by position of an epoch.
@@ -56,17 +61,26 @@ class Prefix:
         Raises:
             RefusedError: What lies before the frontier cannot be sure to be the same in every epoch.
         """
-        key = (len(x), None if order is None else order.tobytes(), batch_size, training)
-        if key not in self.tables:
-            function = self._function(x, batch_size if len(x) % batch_size == 0 else None, training=training)
-            rows = tf.range(len(x)) if order is None else tf.constant(order)
-            starts = range(0, len(x), batch_size)
-            with undisturbed(self.model):
-                parts = [function(tf.gather(x, rows[start : start + batch_size])) for start in starts]
-            if training:  # the order of another seed is another table, and that of the last one is not asked for again
-                self.tables.pop(next((known for known in self.tables if known[-1]), key), None)
-            self.tables[key] = tf.concat(parts, 0)
-        return self.tables[key]
+        rows = np.arange(len(x)) if order is None else order
+        group = len(x), batch_size, training
+        key = *group, rows.tobytes()
+        if key in self.tables:
+            self.tables[key] = self.tables.pop(key)  # now the last that was asked for
+            return self.tables[key][0]
+        function = self._function(x, batch_size if len(x) % batch_size == 0 else None, training=training)
+        alike = [known for known in self.tables if known[:-1] == group]
+        with undisturbed(self.model) if writes(function) else nullcontext():
+
+            def compute(start: int) -> tf.Tensor:
+                return function(tf.gather(x, rows[start : start + batch_size]))
+
+            table = _rearranged(*self.tables[alike[-1]], rows, batch_size, compute) if alike else None
+            if table is None:
+                table = tf.concat([compute(start) for start in range(0, len(x), batch_size)], 0)
+        for old in alike[: len(alike) + 1 - _KEPT]:
+            del self.tables[old]
+        self.tables[key] = table, rows
+        return table
 
     def _function(self, x: tf.Tensor, size: int | None, *, training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
         """The network up to the frontier as a graph, for batches of one size or of any, as in ``compiled.Tables``."""
@@ -78,6 +92,42 @@ class Prefix:
             captured(function, variables_of(self.model))
             self.traced[size, training] = function
         return self.traced[size, training]
+
+
+def _rearranged(
+    table: tf.Tensor,
+    known: npt.NDArray[Any],
+    rows: npt.NDArray[Any],
+    batch_size: int,
+    compute: Callable[[int], tf.Tensor],
+) -> tf.Tensor | None:
+    """A table in another order, where a sample gives the same whatever its batch holds.
+
+    Whether it does is tried on the first batch that brings together what came from several batches.
+
+    Args:
+        table: ``(rows, ...)`` what was computed.
+        known: ``(rows,)`` row numbers in its order.
+        rows: ``(rows,)`` row numbers in the order that is asked for.
+        batch_size: Rows a batch.
+        compute: The batch that begins at a place of that order.
+
+    Returns:
+        None where it does not, where no batch could tell, or where one batch is smaller and so may run other kernels.
+    """
+    if len(rows) % batch_size:
+        return None
+    place = np.empty_like(known)
+    place[known] = np.arange(len(known))
+    taken = place[rows]
+    batches = (taken // batch_size).reshape(-1, batch_size)
+    # Batches of one hold no mates at all.
+    mixed = np.flatnonzero((batches != batches[:, :1]).any(axis=1)) if batch_size > 1 else np.arange(len(rows))
+    if not len(mixed):
+        return None
+    start = int(mixed[0]) * batch_size
+    again, stored = compute(start), tf.gather(table, taken[start : start + batch_size])
+    return tf.gather(table, taken) if np.array_equal(again.numpy(), stored.numpy(), equal_nan=True) else None
 
 
 def _reach(model: keras.Model, found: Frontier, batch: tf.Tensor, *, training: bool) -> tf.Tensor:

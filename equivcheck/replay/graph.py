@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry  # the one list of which operations have a state
 
+from equivcheck.trace.arrays import array_of
+
 #: Operations with a state that are safe: variables, which are known and restored, and what only holds operations.
 _SAFE = ("Assert", "Assign", "If", "PartitionedCall", "Placeholder", "ReadVariable", "Resource", "Stateful", "While")
 #: Of those that begin so, the ones that draw from a generator of their own, whose state is nobody's variable.
@@ -33,6 +35,11 @@ def refuse_unrepeatable(concrete: Any) -> None:
         stateful = described is None or described.is_stateful
         if stateful and (not kind.startswith(_SAFE) or kind.startswith(_DRAWS)):
             raise RefusedError(f"its graph holds {kind}, whose state cannot be seen")
+
+
+def writes(concrete: Any) -> bool:
+    """Whether a graph that was not refused may leave something behind in a variable."""
+    return any(node.op.startswith(("Assign", "Resource")) for node in _nodes(concrete.graph.as_graph_def()))
 
 
 def _nodes(definition: Any) -> Iterator[Any]:
@@ -63,6 +70,13 @@ def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
     """Sets variables without the checks that Keras' own assignment takes ten times as long for."""
     for variable, value in zip(variables, values, strict=True):
         raw(variable).assign(value, read_value=False)
+
+
+def same_memory(one: tf.Tensor, other: tf.Tensor) -> bool:
+    """Whether two tensors that a variable held are one piece of memory: then nothing was assigned in between."""
+    left, right = array_of(one), array_of(other)
+    same = left.shape == right.shape and left.dtype == right.dtype
+    return same and left.ctypes.data == right.ctypes.data
 
 
 def values_of(variables: Sequence[Any]) -> list[tf.Tensor]:

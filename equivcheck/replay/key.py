@@ -6,20 +6,58 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.eligible import obstacle
+from equivcheck.replay.graph import same_memory, values_of
 from equivcheck.replay.tables import tables_of
+from equivcheck.trace.arrays import array_of
 from equivcheck.trace.state import variables_of
 
 
-def key_of(arm: Arm, *, joined: bool = False) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What was digested before, for further trainings of the same models.
+
+    Attributes:
+        models: What a model is made of, as text, by ``id``; with the model, so that nothing takes its place in memory.
+        values: What a variable held and its digest, by the variable's ``id``; with the variable.
+    """
+
+    models: dict[int, tuple[keras.Model, str]] = field(default_factory=dict)
+    values: dict[int, tuple[Any, tf.Tensor, bytes]] = field(default_factory=dict)
+
+    def model(self, model: keras.Model) -> str:
+        """What a model is made of.
+
+        Raises:
+            TypeError: Something that only its own class could describe; or a ValueError, or a NotImplementedError.
+        """
+        if id(model) not in self.models:
+            made_of = json.dumps([model.get_config(), model.get_compile_config()], sort_keys=True)
+            named = (*model._flatten_layers(), model.optimizer)  # noqa: SLF001  (no public list)
+            for number, one in enumerate(named):  # Keras numbers what a process makes
+                made_of = made_of.replace(json.dumps(one.name), json.dumps(f"number {number}"))
+            self.models[id(model)] = model, made_of
+        return self.models[id(model)][1]
+
+    def value(self, variable: Any, value: tf.Tensor) -> bytes:
+        """The digest of what a variable holds."""
+        known = self.values.get(id(variable))
+        if known is None or not same_memory(known[1], value):
+            self.values[id(variable)] = known = variable, value, _digested(array_of(value))
+        return known[2]
+
+
+def key_of(arm: Arm, *, joined: bool = False, digests: Digests | None = None) -> str | None:
     """A digest of everything that decides the curves and the weights of a training.
 
     It sets the random generators as ``fit`` finds them.
@@ -27,6 +65,7 @@ def key_of(arm: Arm, *, joined: bool = False) -> str | None:
     Args:
         arm: The arm, built and compiled, as it stands before its training.
         joined: Whether small batches of validation may be evaluated together.
+        digests: What was digested before, where this is kept as well.
 
     Returns:
         40 hexadecimal digits; None for an arm with code of the user's own, whose changes no key can see, and for one
@@ -37,23 +76,27 @@ def key_of(arm: Arm, *, joined: bool = False) -> str | None:
     model = arm.model
     if not _is_stock(model):
         return None
+    digests = Digests() if digests is None else digests
     try:
-        about = json.dumps([_about(arm), joined, model.get_config(), model.get_compile_config()], sort_keys=True)
+        made_of = digests.model(model)
     except (TypeError, ValueError, NotImplementedError):  # something that only its own class could describe
         return None
-    layers = list(model._flatten_layers())  # noqa: SLF001  (no public list)
-    for number, named in enumerate((*layers, model.optimizer)):  # Keras numbers what a process makes
-        about = about.replace(json.dumps(named.name), json.dumps(f"number {number}"))
-    digest = hashlib.blake2b(about.encode(), digest_size=20)
     tables = tables_of(arm)
-    flags = [layer.trainable for layer in layers]
-    digest.update(json.dumps([flags, tables.batch_size, tables.validation_batch_size]).encode())
-    arrays: list[Any] = [tables.order, *tables.train, *(tables.validation or ())]
-    for array in (*arrays, *variables_of(model)):
-        value = np.ascontiguousarray(keras.ops.convert_to_numpy(array) if not isinstance(array, np.ndarray) else array)
-        digest.update(f"{value.dtype} {value.shape}".encode())  # so that no two lists of arrays read alike
-        digest.update(value.tobytes())
+    flags = [layer.trainable for layer in model._flatten_layers()]  # noqa: SLF001  (no public list)
+    about = [_about(arm), joined, flags, tables.batch_size, tables.validation_batch_size]
+    digest = hashlib.blake2b(json.dumps([*about, made_of], sort_keys=True).encode(), digest_size=20)
+    for array in (tables.order, *tables.train, *(tables.validation or ())):
+        digest.update(_digested(array_of(array)))
+    variables = variables_of(model)
+    for variable, value in zip(variables, values_of(variables), strict=True):
+        digest.update(digests.value(variable, value))
     return digest.hexdigest()
+
+
+def _digested(value: npt.NDArray[Any]) -> bytes:
+    digest = hashlib.blake2b(f"{value.dtype} {value.shape}".encode(), digest_size=20)
+    digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+    return digest.digest()
 
 
 def _about(arm: Arm) -> Mapping[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter  # what fit makes of arrays
+
+from equivcheck.arms.seeding import set_seeds
 
 #: Passes that are looked at: each is made afresh from the same seeds, so where the second repeats the first, all do.
 _PROOF = 2
@@ -27,7 +28,7 @@ def epoch_orders(samples: int, *, batch_size: int, shuffle: Any, epochs: int, se
     Returns:
         ``(epochs, samples)``; or ``(1, samples)`` where every epoch repeats the first.
     """
-    keras.utils.set_random_seed(seed)
+    set_seeds(seed)
     orders = _drawn(samples, batch_size, shuffle, min(epochs, _PROOF), seed)
     if len(orders) == 1 or epochs <= _PROOF:
         return orders
@@ -36,7 +37,7 @@ def epoch_orders(samples: int, *, batch_size: int, shuffle: Any, epochs: int, se
 
 @cache
 def _drawn(samples: int, batch_size: int, shuffle: Any, epochs: int, seed: int) -> npt.NDArray[np.int64]:
-    keras.utils.set_random_seed(seed)
+    set_seeds(seed)
     rows = np.arange(samples, dtype=np.int64)
     # The way of making the data set decides the draws, and batching it again does not; each pass is a new iterator.
     whole = ArrayDataAdapter(rows, batch_size=batch_size, shuffle=shuffle).get_tf_dataset().rebatch(samples)

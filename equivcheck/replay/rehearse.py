@@ -16,7 +16,8 @@ from equivcheck.replay.compiled import Rehearsal, Step, Tables, own_step
 from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Prefix
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, blank, find_frontier, run_through, stand_in
-from equivcheck.replay.graph import RefusedError, values_of
+from equivcheck.replay.graph import RefusedError, same_memory, values_of
+from equivcheck.replay.key import Digests
 from equivcheck.replay.likeness import Likeness, likeness
 from equivcheck.replay.tables import tables_of
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
@@ -36,6 +37,7 @@ class Cut:
 
     Attributes:
         arm: The arm, so that nothing else can take its place in memory.
+        tried: The samples of its pass.
         fit: The pass of its ``train_step``.
         prefix: The network up to the frontier; None where everything runs in every step.
         values: What the variables held that training must not move.
@@ -43,6 +45,7 @@ class Cut:
     """
 
     arm: Arm
+    tried: tf.Tensor
     fit: Pass
     prefix: Prefix | None
     values: tuple[tf.Tensor, ...]
@@ -58,11 +61,13 @@ class Rehearsals:
         joined: Evaluate small batches of validation together, where losses and metrics add up over samples. It is many
             times as fast, and a ``val_loss`` differs by its rounding from the one of ``fit``.
         cuts: What was found out about an arm, for the same arm with other weights behind the cut; by model and data.
+        digests: What of their models was digested.
     """
 
     known: dict[str, Rehearsal] = field(default_factory=dict)
     joined: bool = False
     cuts: dict[tuple[int, ...], Cut] = field(default_factory=dict)
+    digests: Digests = field(default_factory=Digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,10 @@ def rehearse(
     if cut.prefix is not None:
         step = _step_behind(cut.prefix.found, model, tf.TensorSpec(x.shape[1:], x.dtype))
         tables = _tables_behind(cut.prefix, tables)
-    alike = likeness(model, tables, fit, found, tried)
+    alike = likeness(model, tables, fit, found, cut.tried)
     if rehearsals.joined and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
         tables = replace(tables, validation_batch_size=_TOGETHER)
-        alike = likeness(model, tables, fit, found, tried)
+        alike = likeness(model, tables, fit, found, cut.tried)
     rehearsal = _rehearsal(model, tables, step, alike, rehearsals)
     epochs = int(arm.fit.get("epochs", 1))
     curves = rehearsal.run(tables, epochs, progress, None if alike is None else alike.state)
@@ -137,7 +142,7 @@ def _cut(arm: Arm, tables: Tables, tried: tf.Tensor, rehearsals: Rehearsals) -> 
     fit = run_through(arm.model, tried, training=True)
     found, why = _frontier(arm, tables, tried, fit)
     prefix = None if found is None else Prefix(arm.model, found)
-    rehearsals.cuts[key] = cut = Cut(arm, fit, prefix, tuple(values_of(_before(arm.model, found))), why)
+    rehearsals.cuts[key] = cut = Cut(arm, tried, fit, prefix, tuple(values_of(_before(arm.model, found))), why)
     return cut
 
 
@@ -145,7 +150,7 @@ def _unmoved(cut: Cut) -> bool:
     """Whether everything before the cut is as it was."""
     found = None if cut.prefix is None else cut.prefix.found
     return all(
-        np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
+        same_memory(one, other) or np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
         for one, other in zip(cut.values, values_of(_before(cut.arm.model, found)), strict=True)
     )
 

@@ -80,7 +80,7 @@ def _compiled(
 ) -> Training:
     build(arm)
     model, variables = arm.model, variables_of(arm.model)
-    key = None if folder is None else key_of(arm, joined=rehearsals.joined)
+    key = None if folder is None else key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests)
     kept = None if folder is None or key is None else read(folder, key)
     if kept is not None and [weight.shape for weight in kept.weights] == [tuple(one.shape) for one in variables]:
         assign(variables, kept.weights)

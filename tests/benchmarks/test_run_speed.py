@@ -19,9 +19,9 @@ def speed(monkeypatch):
     return module
 
 
-def clock(module, combined=8.0, load=2.0, helps=0.1, explain=0.2):
+def clock(module, combined=12.0, alone=10.0, load=2.0, helps=0.1, explain=0.2):
     """A timer that runs nothing."""
-    took = {"run": combined, "-c": load, "--help": helps, "explain": explain}
+    took = {"--no-replay": alone, "run": combined, "-c": load, "--help": helps, "explain": explain}
     return lambda arguments, _expected: next(value for word, value in took.items() if word in arguments)
 
 
@@ -30,17 +30,17 @@ def test_the_ratio_is_of_medians_and_the_sides_take_turns(speed):
 
     def timer(arguments, _expected):
         order.append(arguments)
-        return next(checks) if arguments is speed.COMBINED else next(imports) if arguments is speed.IMPORT else 0.1
+        return next(checks) if arguments == speed.COMBINED else next(imports) if arguments == speed.IMPORT else 0.1
 
     ratio = speed.measure(timer)[0]
     assert ratio.value == 9.0 / 2.0
-    assert order[:6] == [speed.COMBINED, speed.IMPORT] * 3
+    assert order[:9] == [speed.COMBINED, speed.WITHOUT_REPLAYS, speed.IMPORT] * 3
     assert ratio.detail == "9.00, 8.00, 100.00 s / 1.00, 3.00, 2.00 s"
 
 
 @pytest.mark.parametrize(
     ("slow", "code"),
-    [({}, 0), ({"combined": 10.1}, 1), ({"combined": 10.0}, 0), ({"helps": 0.41}, 1), ({"explain": 0.41}, 1)],
+    [({}, 0), ({"combined": 12.1}, 1), ({"alone": 10.1}, 1), ({"helps": 0.41}, 1), ({"explain": 0.41}, 1)],
 )
 def test_a_missed_bound_is_the_exit_code_and_is_shown(speed, capsys, slow, code):
     assert speed.main([], clock(speed, **slow)) == code

@@ -74,6 +74,23 @@ def test_a_full_disk_costs_time_alone(stored, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_half_way_costs_time_alone(stored, tmp_path):
+    """The file may grow to a thousand bytes; the system itself refuses the rest."""
+    from equivcheck.replay.store import read, write
+
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        write(tmp_path, "ab", stored)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+    assert read(tmp_path, "ab") is None
+    write(tmp_path, "ab", stored)
+    assert read(tmp_path, "ab") is not None
+
+
 def test_a_run_that_is_stopped_while_it_writes_leaves_nothing(stored, tmp_path, monkeypatch):
     from equivcheck.replay import store
 

@@ -1,0 +1,96 @@
+"""What a network gives at its frontier, in the order of each seed: computed again only where batches matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
+
+ROWS = 24
+
+
+def network(kind):
+    """A frozen network behind which a head stands, and its frontier."""
+    import keras
+    import tensorflow as tf
+
+    from equivcheck.arms.legacy import LegacyBatchNormalization
+    from equivcheck.replay.frontier import TRIED, find_frontier, run_through
+
+    keras.utils.set_random_seed(0)
+    norm = LegacyBatchNormalization(updates_when_frozen=False) if kind == "batch" else keras.layers.BatchNormalization()
+    layers = [keras.layers.Conv2D(4, 3), norm, keras.layers.GlobalAveragePooling2D(name="pool")]
+    for layer in layers:
+        layer.trainable = False
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers, keras.layers.Dense(2, name="head")])
+    model.compile("sgd", "mse")
+    x = tf.constant(np.random.default_rng(0).normal(size=(ROWS, 8, 8, 3)).astype(np.float32))
+    found = find_frontier(model, x[:TRIED], run_through(model, x[:TRIED], training=True))
+    assert found is not None
+    assert found.path == "pool"
+    return model, found, x
+
+
+@pytest.fixture
+def rearranged(monkeypatch):
+    """Whether each further order was only a rearrangement of the first."""
+    from equivcheck.replay import features
+
+    told, plain = [], features._rearranged
+
+    def noted(*args):
+        table = plain(*args)
+        told.append(table is not None)
+        return table
+
+    monkeypatch.setattr(features, "_rearranged", noted)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "expected"),
+    [
+        ("sample", 1, True),
+        ("sample", 4, True),
+        ("sample", 7, False),  # the last batch is smaller, and its kernels may be others
+        ("batch", 1, True),  # a batch of one has no mates
+        ("batch", 4, False),
+        ("batch", ROWS, False),
+    ],
+)
+def test_another_order_gives_what_computing_it_gives(rearranged, kind, size, expected):
+    from equivcheck.replay.features import Prefix
+
+    model, found, x = network(kind)
+    used = Prefix(model, found)
+    orders = [np.random.default_rng(seed).permutation(ROWS) for seed in range(3)]
+    for order in [np.arange(ROWS), *orders, np.arange(ROWS)]:
+        given = used.features(x, order, batch_size=size, training=True)
+        fresh = Prefix(model, found).features(x, order, batch_size=size, training=True)
+        np.testing.assert_array_equal(given.numpy(), fresh.numpy())
+    assert rearranged == [expected] * 4
+    assert len(used.tables) == 2
+
+
+def test_batches_that_only_changed_places_prove_nothing(rearranged):
+    """Their statistics are what they were, wherever their samples stand."""
+    from equivcheck.replay.features import Prefix
+
+    model, found, x = network("batch")
+    prefix = Prefix(model, found)
+    prefix.features(x, np.arange(ROWS), batch_size=4, training=True)
+    moved = np.arange(ROWS).reshape(-1, 4)[::-1].reshape(-1)
+    prefix.features(x, moved, batch_size=4, training=True)
+    assert rearranged == [False]
+
+
+def test_an_order_that_was_asked_for_is_kept(rearranged):
+    from equivcheck.replay.features import Prefix
+
+    model, found, x = network("sample")
+    prefix = Prefix(model, found)
+    first = prefix.features(x, None, batch_size=4, training=True)
+    assert prefix.features(x, np.arange(ROWS), batch_size=4, training=True) is first
+    assert prefix.features(x, None, batch_size=4, training=False) is not first
+    assert rearranged == []
