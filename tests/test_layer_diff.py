@@ -238,7 +238,10 @@ def test_a_model_without_layers(keras):
 
 
 @pytest.mark.tensorflow
-def test_a_stream_without_end_needs_max_batches(keras):
+def test_a_stream_without_end_needs_max_batches(keras, monkeypatch):
+    from equivcheck.trace import batches
+
+    monkeypatch.setattr(batches, "UNSIZED", batches.LONG)
     model = dense(keras)
     with pytest.raises(InputError, match="max_batches="):
         diff_layers(model, model, (X for _ in iter(int, 1)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import count, islice
+from itertools import count, cycle, islice
 from typing import Any
 
 import keras
@@ -13,8 +14,10 @@ import tensorflow as tf
 from equivcheck.arms.said import described
 from equivcheck.errors import InputError
 
-#: Batches that are taken from an iterator that does not say how many it has; it may have no end.
-UNSIZED = 64
+#: Batches after which an iterator that does not say how many it has is said to be long: it may have no end.
+LONG = 64
+#: Batches after which it is taken to have none: at 32 to a batch, as many samples as CIFAR and MNIST have four times.
+UNSIZED = 10_000
 
 _Tensors = np.ndarray | tf.Tensor | tf.Variable | keras.Variable | tf.RaggedTensor | tf.SparseTensor
 
@@ -65,6 +68,8 @@ def _raw(source: Any, batch_size: int, most: int | None) -> Iterator[Any]:
         return _cautiously(source) if most is None and size == tf.data.UNKNOWN_CARDINALITY else iter(source)
     if isinstance(source, keras.utils.PyDataset):
         return _items(source, most)
+    if isinstance(source, cycle) and most is None:
+        raise _endless("iterator")
     if isinstance(source, Iterable) and not isinstance(source, str | bytes):
         return iter(source) if isinstance(source, Sized) or most is not None else _cautiously(source)
     raise InputError(
@@ -124,13 +129,21 @@ def _rows(tensor: Any, start: int, stop: int) -> Any:
 
 
 def _cautiously(source: Iterable[Any]) -> Iterator[Any]:
-    """An iterator of unknown length, up to a bound that nobody passes without being told."""
+    """An iterator of unknown length: only reading tells whether it ends, so whoever waits is told why."""
     iterator = iter(source)
-    yield from islice(iterator, UNSIZED)
+    yield from islice(iterator, LONG)
+    for number, batch in enumerate(islice(iterator, UNSIZED - LONG)):
+        if number == 0:
+            warnings.warn(
+                f"batches: this iterator does not say how long it is; reading on after {LONG} batches. If it has no "
+                f"end, pass max_batches=",
+                stacklevel=2,
+            )
+        yield batch
     for _ in islice(iterator, 1):
         raise InputError(
-            f"batches: this iterator does not say how long it is, and has more than {UNSIZED} batches; it may have no "
-            f"end. Pass max_batches= to say how many to take"
+            f"batches: this iterator does not say how long it is, and has more than {UNSIZED} batches: it seems "
+            f"to have no end. Pass max_batches= to say how many to take"
         )
 
 

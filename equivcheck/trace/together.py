@@ -18,6 +18,7 @@ import tensorflow as tf
 from equivcheck.diff.tally import Tally, tally
 from equivcheck.errors import InconclusiveError
 from equivcheck.trace.arrays import array_of, tensors_of
+from equivcheck.trace.behaviour import variables_of_layer
 from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.plan import Plan, plan, tensor_at
 
@@ -45,6 +46,7 @@ class Together:
         self._training = training
         self._graphs: dict[Any, Callable[..., Any]] = {}
         self._eager = any(model.run_eagerly for model in models)
+        self._shared_states = _shared_states(*models)
         self.plan: Plan | None = None
         self.calls: Sides = ((), ())
         self.tallies: Tallies = []
@@ -100,10 +102,12 @@ class Together:
     def _record(self, batch: Any) -> Sides:
         """Both models on a batch, every call written down: as values, or as places while a graph is traced."""
         first, second = self._models
-        sides = (
-            watch(first, lambda: first(batch, training=self._training))[0],
-            watch(second, lambda: second(batch, training=self._training))[0],
-        )
+        kept = [(state, tf.identity(state)) for state in self._shared_states]
+        left, _ = watch(first, lambda: first(batch, training=self._training))
+        for state, value in kept:
+            state.assign(value)
+        right, _ = watch(second, lambda: second(batch, training=self._training))
+        sides = left, right
         found = plan(*sides)
         if self.plan is None:
             self.plan, self.calls = found, sides
@@ -117,7 +121,9 @@ class Together:
         spec = tf.nest.map_structure(_any_size, batch)
         key = repr(spec)
         if key not in self._graphs:
-            lockstep = not _share_variables(*self._models) or not self._training
+            free = not _share_variables(*self._models) or not self._training
+            # What is put back for the second model is put back when the first has ended.
+            lockstep = free and not self._shared_states
             # AutoGraph would rewrite all of ours. A layer of the user's that needs it cannot be traced without, and is
             # then run as it is.
             traced = tf.function(lambda x: self._compare(x, lockstep=lockstep), autograph=False)
@@ -162,6 +168,13 @@ def _any_size(tensor: Any) -> Any:
 
 def _share_variables(first: keras.Model, second: keras.Model) -> bool:
     return bool({id(variable) for variable in first.variables} & {id(variable) for variable in second.variables})
+
+
+def _shared_states(first: keras.Model, second: keras.Model) -> list[Any]:
+    """What both models read and move in a pass, and no list of Keras' holds, such as a recurrent layer's state."""
+    ours, theirs = ({id(v): v for v in variables_of_layer(model)} for model in (first, second))
+    listed = {id(variable) for variable in first.variables}
+    return [variable for key, variable in ours.items() if key in theirs and key not in listed]
 
 
 def _hold_back(plan: Plan, left: Sequence[Seen], right: Sequence[Seen], marks: dict[int, Any]) -> None:

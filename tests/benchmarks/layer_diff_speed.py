@@ -2,7 +2,8 @@
 
 Each line of the table is one process: it builds two models with random weights, runs ``predict`` with both, and then
 ``diff_layers``, tracing counted, on the same images. Peak memory is the process' own. Run it on an idle machine. Exits
-with 1 where a bound is missed; ``--write`` also puts the table into ``reports/benchmarks.md``.
+with 1 where a bound is missed; ``--write`` also puts the table into ``reports/benchmarks.md``, and ``--models``
+measures some of the networks and leaves the others' rows there as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from table import ROOT, TIMES, Row, as_text, environment, write_section
+from table import ROOT, TIMES, Row, as_text, environment, merged, write_section
 
 BATCH = 16
 FEW = 2
@@ -50,13 +51,15 @@ def main() -> int:
         return 0
     rows: list[Row] = []
     for name in arguments.models:
+        found: list[Row] = []
         for case in CASES:
             command = [sys.executable, __file__, "--one", name, case]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            rows += judge(name, case, json.loads(done.stdout.splitlines()[-1]))
+            found += judge(name, case, json.loads(done.stdout.splitlines()[-1]))
+        if arguments.write:  # each network as soon as it is measured; the rows of others stay
+            write_section(ROOT, TITLE, HOW, merged(ROOT, TITLE, name, found))
+        rows += found
     sys.stdout.write(f"{environment()}\n{as_text(rows)}\n")
-    if arguments.write:
-        write_section(ROOT, TITLE, HOW, rows)
     return 0 if all(row.kept for row in rows) else 1
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 HEADINGS = ("what", "measured", "bound", "", "behind it")
+VERDICTS = ("kept", "MISSED")
 TITLE = "# Benchmarks\n"
 TIMES = "×"  # noqa: RUF001  (a ratio's unit)
 
@@ -47,7 +48,7 @@ class Row:
             self.what,
             f"{self.value:.2f} {self.unit}",
             f"{self.bound:g} {self.unit}",
-            "kept" if self.kept else "MISSED",
+            VERDICTS[0] if self.kept else VERDICTS[1],
             self.detail,
         )
 
@@ -83,6 +84,20 @@ def as_section(title: str, how: str, rows: Sequence[Row]) -> str:
     table = [HEADINGS, tuple("---" for _ in HEADINGS), *(row.cells for row in rows)]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in table)
     return f"## {title}\n\n{how}\n\n{environment()}\n\n{lines}\n"
+
+
+def merged(root: Path, title: str, lead: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows of the section as it stands, with those whose ``what`` begins with ``lead`` replaced by these."""
+    file = root / "reports" / "benchmarks.md"
+    old = file.read_text(encoding="utf-8") if file.exists() else TITLE
+    section = next((part for part in re.split(r"^## ", old, flags=re.MULTILINE) if part.startswith(f"{title}\n")), "")
+    cells = (line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| "))
+    kept = [
+        Row(what, float(value.split()[0]), float(bound.split()[0]), value.split()[1], detail)
+        for what, value, bound, verdict, detail in cells
+        if verdict in VERDICTS and not what.startswith(lead)
+    ]
+    return [*kept, *rows]
 
 
 def write_section(root: Path, title: str, how: str, rows: Sequence[Row]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -159,25 +161,51 @@ ENDLESS = {
     "a repeated dataset": lambda: dataset_of(X).batch(4).repeat(),
     "a PyDataset": lambda: py_dataset(PARTS, num_batches=None),
     "cycle": lambda: itertools.cycle(PARTS),
+    "the same again": lambda: itertools.repeat(X),
+    "a dataset of a generator": lambda: unsized(endless_generator),
+    "a dataset of unknown length, repeated": lambda: unsized(lambda: iter(PARTS)).repeat(),
 }
 
 
+@pytest.fixture
+def patience(monkeypatch):
+    """Iterators of unknown length are long after 3 batches, and endless after 9."""
+    from equivcheck.trace import batches
+
+    monkeypatch.setattr(batches, "LONG", 3)
+    monkeypatch.setattr(batches, "UNSIZED", 9)
+
+
+def unsized(generate):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec((None, 2), tf.float32))
+
+
+#: Only reading tells that these have no end.
+UNTOLD = {"a generator", "the same again", "a dataset of a generator"}
+
+
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_what_has_no_end_needs_a_number(kind):
+def test_what_has_no_end_needs_a_number(kind, recwarn):
+    warnings.simplefilter("always")
     with pytest.raises(InputError, match=r"^batches: .*max_batches="):
         values(ENDLESS[kind]())
+    assert [str(warning.message).partition(";")[0] for warning in recwarn] == (
+        ["batches: this iterator does not say how long it is"] if kind in UNTOLD else []
+    )
     assert len(values(ENDLESS[kind](), most=70)) == 70
 
 
-def test_a_dataset_that_does_not_say_how_long_it_is():
-    import tensorflow as tf
-
-    def unsized(generate):
-        return tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec((None, 2), tf.float32))
-
-    assert values(unsized(lambda: iter(PARTS))) == [part.tolist() for part in PARTS]
-    with pytest.raises(InputError, match="max_batches="):
-        values(unsized(endless_generator))
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("kind", ["generator", "dataset"])
+def test_what_does_not_say_how_long_it_is_is_read_to_its_end(kind):
+    for number in (1, 3, 4, 9):
+        parts = [X[:2]] * number
+        source = unsized(lambda parts=parts: iter(parts)) if kind == "dataset" else (part for part in parts)
+        with pytest.warns(UserWarning, match="max_batches=") if number > 3 else nullcontext():
+            assert values(source) == [part.tolist() for part in parts]
 
 
 def broken():
