@@ -69,6 +69,30 @@ def test_frozen_in_fit(network, version):
     np.testing.assert_allclose(after[2:], [mean, variance] if moves else before[-2:], rtol=1e-5)
 
 
+@pytest.mark.parametrize("version", ["2.1.3", "2.2", "2.3.1"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_frozen_in_fit_as_in_tf_keras(network, version, fused):
+    """Its version-1 layer is what those versions ran; the fused kernel adds up in another order."""
+    import tf_keras
+    from tf_keras.src.layers.normalization.batch_normalization_v1 import BatchNormalization
+
+    from equivcheck.arms.legacy import own_copy
+
+    inputs = tf_keras.Input((4, 4, 3))
+    outputs = tf_keras.layers.Conv2D(5, 1)(inputs)
+    theirs = tf_keras.Model(inputs, BatchNormalization(momentum=0.9, epsilon=0.01, fused=fused)(outputs))
+    ours = own_copy(network, version)
+    theirs.set_weights(network.get_weights())
+    ours.trainable = theirs.trainable = False
+    for training in (True, False):
+        expected = np.array(theirs(X, training=training))
+        got = np.array(ours(X, training=training))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 * np.abs(expected).max() if fused else 0)
+    for mine, other, before in zip(ours.get_weights(), theirs.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+        np.testing.assert_array_equal(mine, before)
+
+
 @pytest.mark.parametrize("version", GENERATIONS)
 def test_inference_is_the_same_in_all_generations(network, version):
     from equivcheck.arms.legacy import own_copy
