@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.said import described
@@ -24,8 +25,8 @@ class Step:
     Attributes:
         change: Largest absolute change of each variable, by ``id`` of the variable.
         flags: ``training`` values by layer path, for layers that take one.
-        failure: What ``fit`` raised, if it did, in one line and with the place in the user's own code; then nothing is
-            known of the rest.
+        failure: What ``fit`` raised, if it did, in one line and with the place in the user's own code; then ``change``
+            is what the step would have done under a loss that takes any labels, and no flags are known.
     """
 
     change: Mapping[int, float]
@@ -49,12 +50,38 @@ def take_step(arm: Arm) -> Step:
             with flags_of(model) as flags:
                 model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
         except Exception as error:  # noqa: BLE001  (whatever user code or a loss raises ends the step)
-            return Step({}, {}, described(error))
-        change = {
-            id(variable): float(np.abs(np.array(variable, np.float64) - value).max(initial=0.0))
-            for variable, value in zip(model.variables, before, strict=True)
-        }
-    return Step(change, flags)
+            with _taking_any_labels(model), suppress(Exception):
+                model.fit(feed.x, feed.y, **fit)
+            return Step(_changed(model, before), {}, described(error))
+        return Step(_changed(model, before), flags)
+
+
+def _changed(model: keras.Model, before: Sequence[npt.NDArray[Any]]) -> dict[int, float]:
+    return {
+        id(variable): float(np.abs(np.array(variable, np.float64) - value).max(initial=0.0))
+        for variable, value in zip(model.variables, before, strict=True)
+    }
+
+
+@contextmanager
+def _taking_any_labels(model: keras.Model) -> Iterator[None]:
+    """Puts a loss of the outputs alone in place of one that refuses its labels: what is frozen does not depend on it.
+
+    A ``train_step`` of the user's own may compute its loss elsewhere, and then fails as before.
+    """
+
+    def loss(_x: Any = None, _y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
+        return sum(keras.ops.mean(keras.ops.square(output)) for output in keras.tree.flatten(y_pred))
+
+    def metrics(*_: Any, **__: Any) -> dict[str, float]:
+        return {}
+
+    model.train_function, model.compute_loss, model.compute_metrics = None, loss, metrics
+    try:
+        yield
+    finally:
+        del model.compute_loss, model.compute_metrics
+        model.train_function = None
 
 
 @contextmanager

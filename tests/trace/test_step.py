@@ -163,7 +163,25 @@ def test_a_step_that_raises_is_a_failure_with_its_reason(make_arm, images):
     step = observe(make_arm(model)).step
     assert "Error" in step.failure
     assert "\n" not in step.failure
-    assert step.change == {}
+    assert step.flags == {}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_what_is_frozen_shows_although_the_loss_refuses_the_labels(make_arm, frozen):
+    """Nothing of the loss that is put in its place stays, and no weight is moved."""
+    from equivcheck.trace.step import take_step
+
+    model, base = build()
+    base.trainable = not frozen
+    model.compile(optimizer="sgd", loss="categorical_crossentropy")
+    weights = model.get_weights()
+    change = take_step(make_arm(model)).change
+    moved = {key for key, most in change.items() if most > 0}
+    assert moved & {id(variable) for variable in model.trainable_variables}
+    assert bool(moved & {id(variable) for variable in base.variables}) is not frozen
+    assert [np.array_equal(*pair) for pair in zip(model.get_weights(), weights, strict=True)] == [True] * len(weights)
+    assert not {"compute_loss", "compute_metrics"} & vars(model).keys()
+    assert model.train_function is None
 
 
 def test_the_reason_is_kept_although_keras_gives_it_after_a_heading(make_arm, images):
