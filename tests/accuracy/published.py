@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 
+import compatible
 import declared
 import in_code
 from cases import Case, Outcome, judge
@@ -35,14 +36,20 @@ it as well. Made by `python tests/accuracy/study.py --write`; the cases are in `
 """
 
 
-def page(results: Results) -> str:
-    """The whole page."""
+def page(results: Results, source: str) -> str:
+    """The whole page.
+
+    Args:
+        results: What came of every case.
+        source: Hash of the package and the fixtures that they came of.
+    """
     versions = ", ".join(f"{name} {version(name)}" for name in ("equivcheck", "tensorflow", "keras", "numpy"))
     seeds = f"{declared.SEED} (declared in a spec) and {in_code.SEED} (in code)"
     return "\n".join(
         [
             _INTRODUCTION,
             f"Python {platform.python_version()}, {versions}, CPU. Combinations are drawn with seeds {seeds}.",
+            f"SHA-256 of package and fixtures: {source[:16]}.",
             "",
             *_section("In total", _totals(results)),
             *_section("Everything that was wrong", _wrong(results)),
@@ -155,7 +162,9 @@ def _not_planted() -> list[str]:
     lines += ["", "Pairs, and triples that hold such a pair:", ""]
     lines += [f"- {pair}: {reason}" for pair, reason in declared.left_out().items()]
     lines += [f"- {one} with {other} in code: {reason}" for (one, other), reason in in_code.MASKED_OPTIONS.items()]
-    lines.append("- every two faults that set the same key or option")
+    lines.append("- every two faults of which one sets a key or option that the other sets, or decides what it says")
+    lines += ["", "What two faults make together that neither makes alone, and so no false alarm:", ""]
+    lines += [f"- {' and '.join(pair)}: {code}, {reason}" for pair, (code, reason) in compatible.TOGETHER.items()]
     if waiting := in_code.waiting():
         lines += ["", f"Faults that no check is for yet: {', '.join(waiting)}."]
     return lines

@@ -1,8 +1,8 @@
 """How often the tool is right: ``python tests/accuracy/study.py [--write]``.
 
 Plants faults alone and together, declared in a spec and in code, and shows clean pipelines of many kinds. Outcomes are
-kept as they come, so a study that was stopped goes on where it was. Exits with 1 where a target is missed; ``--write``
-also writes ``reports/accuracy.md``.
+kept as they come, so a study that was stopped goes on where it was; ``--jobs 2`` runs two cases side by side. Exits
+with 1 where a target is missed; ``--write`` also writes ``reports/accuracy.md``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import clean
 import declared
 import in_code
 from cases import ROOT, Case, Outcome, judge
-from journal import Journal
+from journal import Journal, StaleError
+from processes import Measure, in_processes, in_this
 from published import page, reached
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -37,27 +38,33 @@ def all_cases() -> list[Case]:
     ]
 
 
-def run(cases: Sequence[Case], journal: Journal, probe: Probe) -> list[tuple[Case, Outcome]]:
+def run(cases: Sequence[Case], journal: Journal, measure: Measure) -> list[tuple[Case, Outcome]]:
     """Runs what is not in the journal; shows on stderr how far it is and what went wrong."""
     console = Console(stderr=True)
-    results = []
+    outcomes: dict[str, Outcome] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting", total=len(cases))
-        for case in cases:
-            progress.update(task, description=f"{case.kind}: {case.name}"[:60])
-            outcome = journal.get(case)
-            if outcome is None:
-                outcome = probe(case)
-                journal.keep(case, outcome)
+
+        def came(case: Case, outcome: Outcome) -> None:
+            outcomes[case.key] = outcome
+            progress.update(task, description=f"{case.kind}: {case.name}"[:60], advance=1)
             if not judge(case, outcome).right:
                 said = outcome.trouble or ", ".join((*outcome.errors, *outcome.others, *outcome.failed))
                 console.print(
                     f"{case.kind}: {case.name}: said {said or 'nothing'}", markup=False, highlight=False, soft_wrap=True
                 )
-            results.append((case, outcome))
-            progress.advance(task)
-    return results
+
+        waiting = []
+        for case in cases:
+            if (known := journal.get(case)) is None:
+                waiting.append(case)
+            else:
+                came(case, known)
+        for case, outcome in measure(waiting):
+            journal.keep(case, outcome)
+            came(case, outcome)
+    return [(case, outcomes[case.key]) for case in cases]
 
 
 def chosen(cases: Iterable[Case], kinds: Sequence[str], words: Sequence[str]) -> list[Case]:
@@ -76,6 +83,7 @@ def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> 
     parser.add_argument("--kind", action="append", default=[], choices=["single", "combined", "clean"])
     parser.add_argument("--match", action="append", default=[], help="only cases whose name holds this")
     parser.add_argument("--list", action="store_true", help="only list the cases")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that run cases side by side")
     parser.add_argument("--cache", type=Path, help="folder of the journal and of stored features")
     options = parser.parse_args(arguments)
     if options.write and (options.kind or options.match):
@@ -85,16 +93,17 @@ def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> 
         sys.stdout.writelines(f"{case.kind}: {case.name}\n" for case in cases)
         return 0
     folder = options.cache or default_folder()
-    if probe is None:
-        from prober import Prober
-
-        probe = Prober(folder)
+    journal = Journal(folder)
     try:
-        results = run(cases, Journal(folder), probe)
+        with in_processes(options.jobs, folder) if probe is None else in_this(probe) as measure:
+            results = run(cases, journal, measure)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what was run is kept, and the same command goes on from there\n")
         return 130
-    text = page(results)
+    except StaleError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    text = page(results, journal.source)
     if options.write:
         (ROOT / "reports" / "accuracy.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)

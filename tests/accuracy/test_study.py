@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
 
 import compatible
 import declared
 import in_code
+import journal
+import processes
 import published
 import pytest
 import study
@@ -123,11 +127,23 @@ def test_nothing_is_planted_together_that_hides(name):
         ({"backbone.cut": 1}, {"backbone.cut": 1}, False),
         ({"frozen": 1}, {"labels": 2}, False),
         ({}, {"labels": 2}, True),
+        ({"frozen.callable": 1}, {"frozen.data.classes": 2}, False),
+        ({"frozen.callable": 1}, {"bottleneck.features": 2}, True),
+        ({"frozen.callable": 1}, {"labels": 2}, True),
+        ({"bottleneck.features": {"train": 1}}, {"backbone.cut": 2}, False),
+        ({"bottleneck.features": {"train": 1}}, {"bottleneck.preprocessing": 2}, False),
+        ({"bottleneck.features": {"train": 1}}, {"frozen.backbone.cut": 2}, True),
+        ({"bottleneck.features": {"train": 1}}, {"training.loss": 2}, True),
     ],
 )
 def test_patches_that_meet_are_found(one, other, apart):
     assert compatible.apart(one, other) is apart
     assert compatible.apart(other, one) is apart
+
+
+def test_what_two_faults_make_together_is_no_false_alarm():
+    assert compatible.brought(["EQ301", "EQ401", "EQ403"]) == ("EQ305",)
+    assert compatible.brought(["EQ301", "EQ401"]) == ()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +162,8 @@ def test_a_fault_that_the_base_has_already_is_none(base, fault, fits):
 
 def test_every_code_that_a_rule_names_exists():
     """Those that are planted may wait for their check; a reason for leaving something out may not be stale."""
-    assert {code for pair in compatible.MASKED for code in pair} <= CODES
+    assert {code for pair in (*compatible.MASKED, *compatible.TOGETHER) for code in pair} <= CODES
+    assert {code for code, _ in compatible.TOGETHER.values()} <= CODES
     assert {code for _, code in declared.UNFIT} <= CODES
     assert {base for base, _ in declared.UNFIT} <= declared.BASES.keys()
 
@@ -222,8 +239,64 @@ def test_a_line_that_was_cut_off_is_run_again(tmp_path):
     assert json.loads(whole)["name"] == case.name
 
 
+def test_outcomes_of_two_states_of_the_package_are_not_mixed(few, tmp_path, monkeypatch, capsys):
+    """Neither a stale one taken for a new one, nor one kept of which nobody knows what it came of."""
+    monkeypatch.setattr(journal, "source", lambda: "one")
+    assert study.main(["--cache", str(tmp_path)], few) == 0
+    monkeypatch.setattr(journal, "source", lambda: "another")
+    assert study.main(["--cache", str(tmp_path)], few) == 0
+    assert few.ran == [*few.outcomes, *few.outcomes]
+    states = iter(["third", "third", "fourth"])
+    monkeypatch.setattr(journal, "source", lambda: next(states))
+    assert study.main(["--cache", str(tmp_path)], few) == 1
+    assert few.ran[6:] == ["case 0", "case 1"]
+    assert "changed while the study ran" in capsys.readouterr().err
+    assert len((tmp_path / "third.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_the_state_of_the_package_is_that_of_its_code_and_fixtures(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "ROOT", tmp_path)
+    for name in ("equivcheck/a.py", "equivcheck/report/b.py", "fixtures/c.csv", "fixtures/seeds/d.py", "fixtures/e.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before", encoding="utf-8")
+    before = journal.source()
+    for name in ("equivcheck/report/b.py", "fixtures/seeds/d.py", "fixtures/e.md"):
+        (tmp_path / name).write_text("after", encoding="utf-8")
+    assert journal.source() == before
+    for name in ("equivcheck/a.py", "fixtures/c.csv"):
+        (tmp_path / name).write_text("after", encoding="utf-8")
+        assert journal.source() != before
+        before = journal.source()
+
+
+PROBER = """
+import os
+
+from cases import Outcome
+
+
+class Prober:
+    def __init__(self, folder):
+        print("printed by user code")
+
+    def __call__(self, case):
+        return Outcome((case.name,), (str(os.getpid()),))
+"""
+
+
+def test_cases_run_in_processes_of_their_own(monkeypatch, tmp_path):
+    """What the prober says comes back, and from other processes."""
+    (tmp_path / "prober.py").write_text(PROBER, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    cases = [replace(planted("EQ401"), name=f"case {place}") for place in range(4)]
+    with processes.in_processes(2, tmp_path) as measure:
+        found = {case.name: outcome for case, outcome in measure(cases)}
+    assert {name: outcome.errors for name, outcome in found.items()} == {case.name: (case.name,) for case in cases}
+    assert str(os.getpid()) not in {outcome.others[0] for outcome in found.values()}
+
+
 def test_the_page_counts_by_check():
     results = [(planted("EQ401"), Outcome(("EQ401", "EQ104"))), (planted("EQ401"), Outcome(()))]
-    text = published.page(results)
+    text = published.page(results, "0123456789abcdef")
     assert "| EQ401 | dropout-active-in-backbone | 2 | 1 | 0 | 0 | 0 |" in text
     assert "| EQ104 | class-sorted-batches | 0 | 0 | 0 | 0 | 1 |" in text
