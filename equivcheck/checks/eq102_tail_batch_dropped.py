@@ -44,13 +44,14 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
     fault = Fault({"frozen.training.drop_remainder": True}, start={"training.batch_size": 16})
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
-        """One finding; a warning where both arms drop the same."""
+        """One finding, a warning where both arms drop the same; or cleared, where the tail is shown."""
         whole = {name: _whole(arm) for name, arm in evidence.arms()}
         if evidence.matched:  # what one arm shows, the other has left out
             whole = dict.fromkeys(whole, max((count for count in whole.values() if count is not None), default=None))
         missing = {name: _missing_tail(arm, whole[name]) for name, arm in evidence.arms()}
         dropping: list[Side] = [name for name, count in missing.items() if count]
         if not dropping:
+            yield from self._shown(evidence.frozen)
             return
         both = len(dropping) == len(missing)
         yield self.finding(
@@ -67,6 +68,19 @@ dataset = tf.data.Dataset.from_tensor_slices(x).batch(4)
             },
             key="training.drop_remainder",
         )
+
+    def _shown(self, arm: ArmEvidence) -> Iterable[Cleared]:
+        """A smaller last batch is no cause: Keras averages loss and metrics over samples, not over batches."""
+        epoch = arm.train.batches[0] if arm.train.batches else ()
+        if len(epoch) > 1 and epoch[-1] < epoch[0] and len(np.unique(arm.train.samples[0])) == sum(epoch):
+            yield self.cleared(
+                f"the last of {len(epoch)} batches of the frozen arm holds {epoch[-1]} of {epoch[0]} samples; all "
+                f"{sum(epoch)} samples are shown once, and each counts alike in loss and metrics",
+                batches=len(epoch),
+                samples_in_a_batch=epoch[0],
+                samples_in_the_last=epoch[-1],
+                samples_shown=sum(epoch),
+            )
 
 
 def _whole(arm: ArmEvidence) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from equivcheck.check import Check, Fault
-from equivcheck.evidence import Evidence
+from equivcheck.evidence import ArmEvidence, Evidence
 from equivcheck.findings import Cleared, Finding
 
 #: Nothing is wrong with it; only a comparison with stored features ends there.
@@ -14,6 +14,8 @@ _FINE_TUNING = (
     "can train on its stored features only. For two arms that stay comparable, leave the backbone frozen in phase "
     "{phase}."
 )
+#: Settings of an optimizer that change weights, or what other weights are changed by, beyond their own gradients.
+_MOVING = ("weight_decay", "use_ema", "clipnorm", "global_clipnorm", "clipvalue")
 
 
 class BackboneNotFrozen(Check):
@@ -71,10 +73,12 @@ model = keras.Model(inputs, keras.layers.Dense(2)(base(inputs)))
     )
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
-        """One finding for all moved weights of the backbone."""
+        """One finding for all moved weights of the backbone; where none moves, what looks as if it would is cleared."""
         weights = [v for v in evidence.frozen.variables if v.region == "backbone" and not v.statistic]
         moved = [variable for variable in weights if variable.change > 0]
         if not moved:
+            if weights and evidence.frozen.stepped:
+                yield from self._harmless(evidence.frozen, len(weights))
             return
         live = [layer for layer in evidence.frozen.layers if layer.region == "backbone" and layer.batch_gap > 0]
         batch = f" {len(live)} of its normalisation layers use batch statistics with it." if live else ""
@@ -100,3 +104,22 @@ model = keras.Model(inputs, keras.layers.Dense(2)(base(inputs)))
             advice=_FINE_TUNING.format(phase=asked) if asked else None,
             asked=bool(asked),
         )
+
+    def _harmless(self, arm: ArmEvidence, weights: int) -> Iterable[Cleared]:
+        """Flags of layers without weights, and settings of the optimizer that would move a weight that it is given."""
+        still = f"a training step moves none of the backbone's {weights} weight tensors"
+        idle = [layer for layer in arm.layers if layer.region == "backbone" and layer.trainable and not layer.composite]
+        if idle and not any(layer.weights for layer in idle):
+            yield self.cleared(
+                f"{', '.join(dict.fromkeys(layer.path for layer in idle))} of the backbone says trainable but has no "
+                f"weights: {still}",
+                layers_without_weights=len(idle),
+                backbone_weight_tensors=weights,
+                moved_weight_tensors=0,
+            )
+        if moving := [f"{key}={arm.optimizer[key]}" for key in _MOVING if arm.optimizer.get(key)]:
+            yield self.cleared(
+                f"the optimizer's {', '.join(moving)} does not reach what is frozen: {still}",
+                backbone_weight_tensors=weights,
+                moved_weight_tensors=0,
+            )

@@ -131,6 +131,51 @@ def assert_silent(document, folder, warned=()):
     return report
 
 
+#: What people take for a cause and is none: kind -> the check that clears it, and numbers that it gives.
+CLEARED = {
+    "a partial batch": ({}, "EQ102", {"samples_in_the_last": 4, "samples_shown": 20}),
+    "a layer without weights": (
+        {"frozen.backbone": {"call": "flat", "freeze": {"layers": ":-2"}}},
+        "EQ501",
+        {"layers_without_weights": 1, "moved_weight_tensors": 0},
+    ),
+    "dropout that says trainable": (
+        {"backbone.cut": "dropout", "frozen.backbone": {"call": "flat", "freeze": {"layers": ":-2"}}},
+        "EQ501",
+        {"layers_without_weights": 1, "moved_weight_tensors": 0},
+    ),
+    **{
+        f"{key} beside frozen weights": (
+            {"training.optimizer": {"name": "adamw", key: value}},
+            "EQ501",
+            {"moved_weight_tensors": 0},
+        )
+        for key, value in {"weight_decay": 0.1, "use_ema": True, "clipnorm": 0.1}.items()
+    },
+    "sparse beside one-hot": (
+        {"frozen.labels": "one_hot", "frozen.training": {"loss": "categorical_crossentropy"}},
+        "EQ301",
+        {"samples": 20},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CLEARED)
+def test_what_is_taken_for_a_cause_is_cleared_with_its_measurement(document, kind):
+    from equivcheck.arms.build import Builder
+    from equivcheck.catalog import check_of
+    from equivcheck.laboratory import Laboratory
+    from equivcheck.spec import resolve
+
+    patch, code, numbers = CLEARED[kind]
+    experiment = resolve(document.patched(patch))
+    laboratory = Laboratory([check_of(code)], Builder(experiment, document.folder), lambda *_: None)
+    said = laboratory.probe(experiment).examination
+    assert (said.findings, said.failed) == ((), ())
+    (cleared,) = said.cleared
+    assert {name: cleared.measured[name] for name in numbers} == numbers
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_clean(document, kind):
     assert_silent(document.patched(KINDS[kind]), document.folder, WARNED.get(kind, ()))
