@@ -155,7 +155,7 @@ CLEARED = {
     "sparse beside one-hot": (
         {"frozen.labels": "one_hot", "frozen.training": {"loss": "categorical_crossentropy"}},
         "EQ301",
-        {"samples": 20},
+        {"samples": 8},
     ),
 }
 

@@ -302,12 +302,3 @@ def test_a_clean_order_that_repeats_in_both_arms_is_not_mentioned(run):
 def test_validation_in_another_order_is_cleared(run):
     report = run("bottleneck()", "frozen(validation=(UNSEEN[::-1], OTHERS[::-1]))")
     assert [cleared.code for cleared in report.cleared] == ["EQ110"]
-
-
-@pytest.mark.parametrize("rounded", ['.astype("float16").astype("float32")', " * np.float32(1 + 2e-7)"])
-def test_rounding_of_stored_features_is_cleared(run, rounded):
-    """By half precision, or in the last bits only, as batches of one make it."""
-    report = run(f"bottleneck(features(IMAGES){rounded})", "frozen()")
-    assert said(report, "error", "warning") == []
-    (cleared,) = (found for found in report.cleared if found.code == "EQ111")
-    assert 0 < cleared.measured["largest_distance_relative"] < 1e-3

@@ -177,7 +177,6 @@ def test_what_is_frozen_shows_although_the_loss_refuses_the_labels(make_arm, fro
     weights = model.get_weights()
     change = take_step(make_arm(model)).change
     moved = {key for key, most in change.items() if most > 0}
-    assert moved & {id(variable) for variable in model.trainable_variables}
     assert bool(moved & {id(variable) for variable in base.variables}) is not frozen
     assert [np.array_equal(*pair) for pair in zip(model.get_weights(), weights, strict=True)] == [True] * len(weights)
     assert not {"compute_loss", "compute_metrics"} & vars(model).keys()
