@@ -12,6 +12,11 @@ from equivcheck.trace.layers import Seen, weights_of
 _KERNEL_RANK = 2
 
 
+def has_kernel(call: Seen) -> bool:
+    """Whether the layer convolves or multiplies."""
+    return any(len(variable.shape) >= _KERNEL_RANK for variable in weights_of(call.layer))
+
+
 def first_kernel_input(seen: Sequence[Seen], images: npt.NDArray[Any]) -> tuple[str, npt.NDArray[Any]] | None:
     """Path of the first layer that convolves or multiplies, and the image that reaches it.
 
@@ -25,7 +30,7 @@ def first_kernel_input(seen: Sequence[Seen], images: npt.NDArray[Any]) -> tuple[
     latest = images
     for call in seen:
         latest = next((array for array in call.inputs if array.shape == images.shape), latest)
-        if any(len(variable.shape) >= _KERNEL_RANK for variable in weights_of(call.layer)):
+        if has_kernel(call):
             return call.path, latest
         latest = next((array for array in call.outputs if array.shape == images.shape), latest)
     return None

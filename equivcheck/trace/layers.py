@@ -48,8 +48,17 @@ class Seen:
 Measure = Callable[[LayerCall], tuple[Any, Behaviour | None]]
 
 
+class _SeenEnoughError(BaseException):
+    """Leaves the model in the midst of a pass; not an ``Exception``, which Keras would dress up on the way."""
+
+
 def watch(
-    model: keras.Model, run: Callable[[], Any], *, prefix: str = "", measure: Measure | None = None
+    model: keras.Model,
+    run: Callable[[], Any],
+    *,
+    prefix: str = "",
+    measure: Measure | None = None,
+    until: Callable[[Seen], bool] | None = None,
 ) -> tuple[tuple[Seen, ...], Any]:
     """Runs the model once and records every layer call.
 
@@ -60,9 +69,10 @@ def watch(
         run: Runs it, eagerly or while a graph is traced.
         prefix: Put before each path.
         measure: Runs each layer and finds out how it behaves (``behaviour.Meter``).
+        until: Ends the pass behind the first call of which it is true; the rest of the network is not run.
 
     Returns:
-        The calls in the order in which they finished, and what ``run`` returned.
+        The calls in the order in which they finished, and what ``run`` returned; None where the pass was ended.
 
     Raises:
         InconclusiveError: A layer raised, or the model itself; the message names it.
@@ -75,9 +85,14 @@ def watch(
         if found is not None:
             inputs = _once((call.args, call.kwargs), known)
             seen.append(Seen(prefix + call.path, call.layer, inputs, _once(outputs, known), call, found))
+            if until is not None and until(seen[-1]):
+                raise _SeenEnoughError
         return outputs
 
-    result = overheard(model, run, record, prefix=prefix)
+    try:
+        result = overheard(model, run, record, prefix=prefix)
+    except _SeenEnoughError:
+        return tuple(seen), None
     return tuple(seen), result
 
 

@@ -6,20 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.user_code import user_code
 from equivcheck.errors import InconclusiveError, UserCodeError
-from equivcheck.evidence import RepeatTrace
+from equivcheck.evidence import RepeatTrace, StoredTrace
 from equivcheck.trace.backward import backward
+from equivcheck.trace.hooks import layers_by_path
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.step import Step, flags_of, take_step
+from equivcheck.trace.stored import trace_stored
 from equivcheck.trace.walk import Walk, walk
 
 #: Samples that go through the arms layer by layer: enough to tell a sample from its batch, few enough to keep every
 #: activation of a deep backbone in memory.
 PROBES = 8
+#: Fewer where the activations of one pass, of which four are kept at a time, would take more than this many bytes; but
+#: never so few that half of them were a batch of one, which runs other kernels.
+_MOST_BYTES, _FEWEST = 1 << 30, 4
+#: Samples that show what every sample shows: which flag a layer gets.
+_FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,8 @@ class Observed:
         wanted: By ``id``, the variables that a step which is traced afresh gives a gradient that is not 0; empty where
             it would not move others than the step did.
         repeat: The arm built a second time; None where that was not asked.
+        stored: Its stored training features against its images; None where there are none.
+        stored_validation: The same of the validation features.
     """
 
     arm: Arm
@@ -46,6 +57,8 @@ class Observed:
     fitted_before: bool = False
     wanted: frozenset[int] = frozenset()
     repeat: RepeatTrace | None = None
+    stored: StoredTrace | None = None
+    stored_validation: StoredTrace | None = None
 
 
 def observe(arm: Arm) -> Observed:
@@ -67,7 +80,35 @@ def observe(arm: Arm) -> Observed:
             raise UserCodeError(f"{arm.made_by}: fit of the {arm.name} arm raised {step.failure}")
         raise InconclusiveError(f"the {arm.name} arm cannot be trained: fit raised {step.failure}")
     wanted = _wanted(arm, train, step) if fitted_before else frozenset()
-    return Observed(arm, train, validation, evaluate, step, fitted_before, wanted)
+    return Observed(
+        arm=arm,
+        train=train,
+        validation=validation,
+        evaluate=evaluate,
+        step=step,
+        fitted_before=fitted_before,
+        wanted=wanted,
+        stored=trace_stored(arm, train),
+        stored_validation=trace_stored(arm, validation),
+    )
+
+
+def probes_of(model: keras.Model) -> int:
+    """How many samples go through a model layer by layer; ``PROBES`` where its graph does not tell what they take."""
+    return max(_FEWEST, min(PROBES, _MOST_BYTES // max(1, _activations(model))))
+
+
+def _activations(model: keras.Model) -> int:
+    """Bytes of all that the layers of a model give for one sample."""
+    made = (
+        tensor
+        for layer in layers_by_path(model).values()
+        for node in layer._inbound_nodes  # noqa: SLF001  (no public list)
+        for tensor in node.output_tensors
+    )
+    return sum(
+        int(np.prod([size or 1 for size in tensor.shape[1:]])) * tf.as_dtype(tensor.dtype).size for tensor in made
+    )
 
 
 def _wanted(arm: Arm, train: Walk, step: Step) -> frozenset[int]:
@@ -97,8 +138,8 @@ def _refused(arm: Arm, train: Walk) -> bool:
 
 def _evaluate_flags(arm: Arm, train: Walk) -> Mapping[str, bool | None]:
     """What ``evaluate`` passes on, from the step that it runs."""
-    x = keras.ops.convert_to_tensor(train.x[train.labelled[:PROBES]])
-    y = keras.ops.convert_to_tensor(train.y[:PROBES])
+    x = keras.ops.convert_to_tensor(train.x[train.labelled[:_FEW]])
+    y = keras.ops.convert_to_tensor(train.y[:_FEW])
     try:
         with undisturbed(arm.model), flags_of(arm.model) as flags:
             arm.model.test_step((x, y))

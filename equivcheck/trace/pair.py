@@ -17,17 +17,16 @@ from equivcheck.trace.compare import compare, first_divergence
 from equivcheck.trace.draws import draw_alike
 from equivcheck.trace.hooks import declared_inference
 from equivcheck.trace.images import gap_between, preparation, prepared, scalings, trace_images
-from equivcheck.trace.inputs import first_kernel_input
+from equivcheck.trace.inputs import first_kernel_input, has_kernel
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.losses import with_losses
-from equivcheck.trace.observed import PROBES, Observed
+from equivcheck.trace.observed import Observed, probes_of
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
 from equivcheck.trace.splits import trace_overlaps
 from equivcheck.trace.start import trace_cut, trace_shared, trace_values
 from equivcheck.trace.state import undisturbed
-from equivcheck.trace.stored import trace_stored
 from equivcheck.trace.training import trace_training
 from equivcheck.trace.update import trace_update
 from equivcheck.trace.variables import count_parameters, trace_variables
@@ -43,7 +42,7 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
     """
     numbers = match(bottleneck.arm.train, bottleneck.train, frozen.arm.train, frozen.train)
     matched = numbers is not None
-    rows_a, rows_b = _probe_rows(bottleneck.train, frozen.train, numbers)
+    rows_a, rows_b = _probe_rows(bottleneck.train, frozen.train, numbers, probes_of(frozen.arm.model))
     moved = frozenset(
         variable.layer for variable in trace_variables(frozen.arm.model, frozen.step, {}) if variable.change > 0
     )
@@ -68,11 +67,6 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
     theirs = _arm_evidence(frozen, right, rows_b, predictions, regions, steps)
     if numbers is not None:
         theirs = replace(theirs, train=renumbered(frozen.train, numbers, len(bottleneck.train.x)))
-    ours = replace(
-        ours,
-        stored=trace_stored(bottleneck.arm, bottleneck.train),
-        stored_validation=trace_stored(bottleneck.arm, bottleneck.validation),
-    )
     validation, validation_matched = _matched_validation(bottleneck, frozen, matched=matched)
     ours = replace(ours, images=trace_images(bottleneck, rows_a, None))
     theirs = replace(theirs, images=trace_images(frozen, rows_b, numbers))
@@ -135,6 +129,8 @@ def _arm_evidence(
         stepped=observed.step.failure is None,
         fitted_before=observed.fitted_before,
         repeat=observed.repeat,
+        stored=observed.stored,
+        stored_validation=observed.stored_validation,
     )
 
 
@@ -144,16 +140,16 @@ def _at(array: npt.NDArray[Any] | None, rows: npt.NDArray[np.int64]) -> npt.NDAr
 
 
 def _probe_rows(
-    ours: Walk, theirs: Walk, numbers: npt.NDArray[np.int64] | None
+    ours: Walk, theirs: Walk, numbers: npt.NDArray[np.int64] | None, most: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows of the probe samples in either split: the same samples, spread over the split so that classes mix."""
+    """Rows of at most so many samples in either split: the same ones, spread over the split so that classes mix."""
     seen_b = np.unique(theirs.order.samples[0][theirs.order.samples[0] >= 0])
     if numbers is None:
         seen_a = np.unique(ours.order.samples[0][ours.order.samples[0] >= 0])
-        count = min(PROBES, len(seen_a), len(seen_b))
+        count = min(most, len(seen_a), len(seen_b))
         return _spread(seen_a, count), _spread(seen_b, count)
     shared = seen_b[np.isin(numbers[seen_b], ours.order.samples[0])]
-    rows = _spread(shared, min(PROBES, len(shared)))
+    rows = _spread(shared, min(most, len(shared)))
     return numbers[rows], rows
 
 
@@ -233,7 +229,7 @@ def _map_of(
         return fit_affine(raw, measured[1])
     model = arm.network[0]
     with undisturbed(model):
-        seen, _ = watch(model, lambda: model.predict_step((images,)))
+        seen, _ = watch(model, lambda: model.predict_step((images,)), until=has_kernel)
     found = first_kernel_input(seen, images)
     return None if found is None else fit_affine(raw, found[1])
 

@@ -9,9 +9,11 @@ from equivcheck.arms.arm import Arm
 from equivcheck.arms.user_code import user_code
 from equivcheck.diff.nearest import nearest_rows
 from equivcheck.evidence import StoredTrace
-from equivcheck.trace.observed import PROBES
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.walk import Walk
+
+#: Rows that are computed again, spread over the split: enough to tell an order that was shuffled or shifted.
+ROWS = 8
 
 
 def trace_stored(arm: Arm, walked: Walk | None) -> StoredTrace | None:
@@ -28,7 +30,7 @@ def trace_stored(arm: Arm, walked: Walk | None) -> StoredTrace | None:
     if arm.extractor is None or walked is None or walked.images is None or walked.order.available is None:
         return None
     count = min(len(walked.images), len(walked.x))
-    rows = np.linspace(0, count - 1, min(PROBES, count)).astype(int)
+    rows = np.linspace(0, count - 1, min(ROWS, count)).astype(int)
     images = walked.images[rows]
     with user_code(arm.made_by, "predict of the backbone"), undisturbed(arm.extractor):
         computed = arm.extractor.predict_step((keras.ops.convert_to_tensor(images),))
