@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from equivcheck.arms.arm import Arm
@@ -22,6 +22,7 @@ from equivcheck.repair import concrete
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.phases import joined, train_in_phases
+from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expected_seconds
 from equivcheck.replay.rehearse import Rehearsals
 from equivcheck.spec import CodeArm, Experiment, resolve
 from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
@@ -81,11 +82,13 @@ class Trained:
         curves: Both arms' curves, over all phases.
         outcome: What each arm answers behind each phase, by the phase's name, where a check asks for it.
         epochs: Epochs that each arm was trained for in each phase, by the phase's name.
+        left_out: Seconds that training both would have taken where that is more than was allowed; nothing was trained.
     """
 
     curves: tuple[Curve, ...]
     outcome: Mapping[str, Mapping[ArmName, Outcome]]
     epochs: Mapping[str, Mapping[ArmName, int]]
+    left_out: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,23 +170,41 @@ class Laboratory:
         evidence = replace(evidence, phase=phase_of(experiment, bottleneck, frozen))
         return Probed(experiment, bottleneck, frozen, evidence, Examination((), (), (), ()))
 
-    def train(self, probed: Probed) -> Trained:
-        """Trains both arms; one whose loss refuses its labels has no curves."""
+    def train(self, probed: Probed, allowance: Allowance = UNLIMITED) -> Trained:
+        """Trains both arms; one whose loss refuses its labels has no curves.
+
+        Neither is trained where both would take longer than is allowed: one curve alone says nothing.
+        """
         curves: list[Curve] = []
         outcome: dict[str, dict[ArmName, Outcome]] = {}
         epochs: dict[str, dict[ArmName, int]] = {}
-        for observed in (probed.bottleneck, probed.frozen):
+        trainable = [each for each in (probed.bottleneck, probed.frozen) if each.step.failure is None]
+        with _quiet():
+            expected = [
+                0.0 if allowance is UNLIMITED else expected_seconds(observed, self.rehearsals) for observed in trainable
+            ]
+        if sum(expected) > allowance.left:
+            return Trained((), {}, {}, left_out=sum(expected))
+        for number, observed in enumerate(trainable):
             name = observed.arm.name
-            if observed.step.failure is None:
+            try:
                 run = self._train(
-                    observed.arm, probed.experiment, probed.evidence, f"training the {name} arm", observed
+                    observed.arm,
+                    probed.experiment,
+                    probed.evidence,
+                    f"training the {name} arm",
+                    observed,
+                    allowance=allowance,
                 )
-                self._trained[identity(name, probed.experiment)] = run.curves
-                curves += run.curves
-                for phase, count in run.epochs.items():
-                    epochs.setdefault(phase, {})[name] = count
-                for phase, came_to in run.outcome.items():
-                    outcome.setdefault(phase, {})[name] = came_to
+            except OverBudgetError as ended:
+                others = expected[:number] + expected[number + 1 :]
+                return Trained((), {}, {}, left_out=ended.seconds + sum(others))
+            self._trained[identity(name, probed.experiment)] = run.curves
+            curves += run.curves
+            for phase, count in run.epochs.items():
+                epochs.setdefault(phase, {})[name] = count
+            for phase, came_to in run.outcome.items():
+                outcome.setdefault(phase, {})[name] = came_to
         return Trained(tuple(curves), outcome, epochs)
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:
@@ -207,11 +228,11 @@ class Laboratory:
         placed = tuple(_placed(finding, probed.experiment) for finding in examination.findings)
         return replace(examination, findings=placed)
 
-    def try_repairs(self, probed: Probed, curves: tuple[Curve, ...]) -> Trial:
+    def try_repairs(self, probed: Probed, curves: tuple[Curve, ...], allowance: Allowance = UNLIMITED) -> Trial:
         """Applies every repair at once, probes again, and trains the repaired frozen arm where the others were.
 
         A finding is verified when it is gone then. What only shows once another cause is repaired is added to the
-        findings.
+        findings. Where training the repaired arm would take longer than is allowed, it has no curves.
         """
         findings = list(probed.examination.findings)
         repaired, open_errors = probed, probed.errors
@@ -232,11 +253,16 @@ class Laboratory:
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
         if curves and not left:
-            again = self._train(
-                repaired.frozen.arm, repaired.experiment, repaired.evidence, "training the repaired arm"
-            ).curves
-            self._trained[identity("frozen", repaired.experiment)] = again
-            curves += tuple(replace(curve, arm="repaired") for curve in again)
+            with suppress(OverBudgetError):
+                again = self._train(
+                    repaired.frozen.arm,
+                    repaired.experiment,
+                    repaired.evidence,
+                    "training the repaired arm",
+                    allowance=allowance,
+                ).curves
+                self._trained[identity("frozen", repaired.experiment)] = again
+                curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves, repaired)
 
     def attribute(self, probed: Probed, trial: Trial, *, seconds: float) -> tuple[Attribution | None, Trial]:
@@ -285,7 +311,14 @@ class Laboratory:
         return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
 
     def _train(
-        self, arm: Arm, experiment: Experiment, evidence: Evidence, stage: str, observed: Observed | None = None
+        self,
+        arm: Arm,
+        experiment: Experiment,
+        evidence: Evidence,
+        stage: str,
+        observed: Observed | None = None,
+        *,
+        allowance: Allowance = UNLIMITED,
     ) -> _Run:
         """One arm, trained; and what it came to, where that is asked of an observed arm.
 
@@ -295,7 +328,15 @@ class Laboratory:
             evidence: What was measured on it, or on the arm that it is a counterfactual of.
             stage: What the progress is told.
             observed: The arm as it was measured, where its outcome is asked for.
+            allowance: What ends the training.
+
+        Raises:
+            OverBudgetError: It would have taken longer than is allowed.
         """
+
+        def progress(done: int, total: int) -> None:
+            self.progress(stage, done, total)
+
         with _quiet():
             if experiment.phases_of(arm.name) or not _rewound(arm):
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
@@ -306,7 +347,7 @@ class Laboratory:
             with undisturbed(arm.model):
                 for at, training in train_in_phases(
                     arm,
-                    lambda done, total: self.progress(stage, done, total),
+                    allowance.guarded(progress),
                     evidence=getattr(evidence, arm.name),
                     rehearsals=self.rehearsals,
                     folder=self.builder.cache,

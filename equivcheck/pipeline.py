@@ -19,6 +19,7 @@ from equivcheck.measured import Attribution, Curve, PhaseSpan, curves_equal
 from equivcheck.observed import read_logs
 from equivcheck.recorded import observed_of, run_recording
 from equivcheck.report.model import Report, Verdict
+from equivcheck.report.numbers import duration
 from equivcheck.report.ranking import ranked
 from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
@@ -29,7 +30,7 @@ _NOT_REPRODUCIBLE = "EQ705"
 #: Is told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
-#: Seconds for counterfactuals where nothing else is asked for: a coffee, not a lunch.
+#: Seconds for trainings where nothing else is asked for: a coffee, not a lunch.
 BUDGET = 120.0
 
 
@@ -40,6 +41,7 @@ def run(
     ignore: Sequence[str] = (),
     cache_dir: Path | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
+    curves: bool = True,
     replay: bool = True,
     budget: float = BUDGET,
 ) -> Report:
@@ -51,8 +53,10 @@ def run(
         ignore: Codes or prefixes of checks to leave out.
         cache_dir: Folder of the feature cache; the user's cache folder by default.
         progress: Told of every stage.
+        curves: Whether to train the arms for their curves, without which nothing can be replayed either.
         replay: Whether to train counterfactuals, which tell how much of the gap each cause makes.
-        budget: Seconds after which no further counterfactual is begun.
+        budget: Seconds that trainings may take. Arms that would take longer are not trained; when they are spent, no
+            further counterfactual is begun.
 
     Returns:
         The report.
@@ -68,6 +72,7 @@ def run(
         ignore=ignore,
         cache_dir=cache_dir,
         progress=progress,
+        curves=curves,
         replay=replay,
         budget=budget,
     )
@@ -92,7 +97,7 @@ def run_document(
         ignore: As for ``run``.
         cache_dir: As for ``run``.
         progress: As for ``run``.
-        curves: Whether to train the arms for their curves.
+        curves: As for ``run``.
         replay: As for ``run``.
         budget: As for ``run``.
     """
@@ -109,25 +114,31 @@ def run_document(
         from equivcheck.arms.build import Builder  # noqa: PLC0415  (behind the wall)
         from equivcheck.arms.feature_cache import default_folder  # noqa: PLC0415
         from equivcheck.laboratory import Laboratory  # noqa: PLC0415
+        from equivcheck.replay.pace import Allowance  # noqa: PLC0415
     laboratory = Laboratory(checks, Builder(experiment, cache_dir or default_folder()), progress)
     with clock.stage("comparing the arms layer by layer"):
         probed = laboratory.probe(experiment)
     trained: tuple[Curve, ...] = ()
     epochs: Mapping[str, Mapping[ArmName, int]] = {}
+    untrained = None if curves else "as asked"
+    allowance = Allowance(budget)
     if curves:
         with clock.stage("training both arms"):
-            training = laboratory.train(probed)
+            training = laboratory.train(probed, allowance)
             trained, probed = training.curves, laboratory.judge_again(probed, training)
             epochs = training.epochs
+            untrained = None if training.left_out is None else _too_long(training.left_out, budget)
     with clock.stage("trying the repairs"):
-        trial = laboratory.try_repairs(probed, trained)
+        trial = laboratory.try_repairs(probed, trained, allowance)
     shares: Attribution | None = None
     if trained and replay:
         with clock.stage("replaying counterfactuals"):
-            shares, trial = laboratory.attribute(probed, trial, seconds=budget)
+            shares, trial = laboratory.attribute(probed, trial, seconds=allowance.left)
     examination, evidence = probed.examination, probed.evidence
     phases = tuple(_span(each.evidence, epochs) for each in probed.phases if each.evidence.phase is not None)
     obstacle = _obstacle(examination.skipped, trained, trial.findings)
+    if curves and untrained is not None:
+        obstacle = obstacle or f"no difference was found, but the arms were not trained: {untrained}"
     verdict = _verdict(trial.findings, obstacle, trained)
     return Report(
         name=experiment.name,
@@ -143,6 +154,7 @@ def run_document(
             compared=evidence.matched,
             reason=obstacle,
             phases=phases,
+            untrained=untrained,
         ),
         findings=tuple(ranked(trial.findings)),
         cleared=examination.cleared,
@@ -158,6 +170,15 @@ def run_document(
         settings=settings_of(evidence),
         seconds=clock.seconds,
         phases=phases,
+    )
+
+
+def _too_long(seconds: float, budget: float) -> str:
+    """Why nothing was trained, and the way to train it."""
+    longer = math.ceil(1.5 * seconds)  # by half, for a step may be slower later
+    return (
+        f"that would take about {duration(seconds)} here, and trainings may take {duration(budget)} "
+        f"(--budget {longer} trains them)"
     )
 
 

@@ -82,8 +82,9 @@ def cli() -> None:
     metavar="SECONDS",
     default=120.0,
     show_default=True,
-    help="Begin no further counterfactual training after this time.",
+    help="Time for trainings: arms that take longer are not trained, and no counterfactual is begun when it is spent.",
 )
+@click.option("--train/--no-train", "curves", default=True, help="Train both arms for their curves.")
 @click.option("--replay/--no-replay", default=True, help="Train counterfactuals for each cause's share of the gap.")
 @click.option("--fix", is_flag=True, help="Write the repaired spec beside the original, as SPEC.repaired.yaml.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -121,6 +121,13 @@ def rehearse(
     return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why)
 
 
+def runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
+    """Whether the whole network of an arm, built, runs in every epoch of its compiled training."""
+    tables = tables_of(arm)
+    x = tables.train[0]
+    return _cut(arm, tables, tf.gather(x, np.arange(TRIED) % len(x)), rehearsals).prefix is None
+
+
 def _rehearsal(
     model: keras.Model, tables: Tables, step: Step, alike: Likeness | None, rehearsals: Rehearsals
 ) -> Rehearsal:

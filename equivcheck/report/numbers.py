@@ -29,6 +29,13 @@ def number(value: float) -> str:
     return text.replace("-", MINUS, 1) if value < 0 else text
 
 
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as one says it: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 120:  # noqa: PLR2004
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+
+
 def percent(fraction: float) -> str:
     """A fraction as ``96.9 %``."""
     return f"{100 * fraction:.1f} %" if math.isfinite(fraction) else number(fraction)

@@ -48,6 +48,7 @@ def summarise(
     compared: bool = True,
     reason: str | None = None,
     phases: Sequence[PhaseSpan] = (),
+    untrained: str | None = None,
 ) -> str:
     """The answer in three to seven plain sentences.
 
@@ -62,6 +63,7 @@ def summarise(
         compared: Whether the two arms' samples could be matched, so that layers were compared at all.
         reason: Why nothing can be concluded, as a clause; for an inconclusive verdict.
         phases: The phases of the training, where there are several.
+        untrained: Why no arm was trained, as a clause; None where that was tried.
 
     Returns:
         One paragraph.
@@ -73,7 +75,7 @@ def summarise(
     match verdict:
         case "divergent":
             sentences = [
-                *_parting(name, gaps),
+                *_parting(name, gaps, untrained),
                 *_in_phases(phases, curves),
                 _causes(errors, metric),
                 *(_accounting(attribution) if attribution else ()),
@@ -100,9 +102,9 @@ def summarise(
     return " ".join(sentences)
 
 
-def _parting(name: str, gaps: Sequence[Gap]) -> list[str]:
+def _parting(name: str, gaps: Sequence[Gap], untrained: str | None) -> list[str]:
     if not gaps:
-        return [f"{name}: {_NOT_THE_SAME}", _NO_CURVES]
+        return [f"{name}: {_NOT_THE_SAME}", _NO_CURVES if untrained is None else _left_out(untrained)]
     main, *others = gaps
     first = (
         f"{name}: after {counted(main.epochs, 'epoch')} {METRIC_NAMES[main.metric]} is "
@@ -136,6 +138,12 @@ def _in_phases(phases: Sequence[PhaseSpan], curves: Sequence[Curve]) -> list[str
                 f"{_value(found, found.frozen)}, {_difference(found, found.final)}."
             )
     return told
+
+
+def _left_out(untrained: str) -> str:
+    return (
+        f"The arms were not trained ({untrained}), so this rests on what was measured layer by layer and step by step."
+    )
 
 
 def _value(of: Gap, value: float) -> str:

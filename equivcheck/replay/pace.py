@@ -1,0 +1,143 @@
+"""How long a training will take, from the pace of one real step, and the time that trainings may take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from equivcheck.arms.arm import Arm
+from equivcheck.evidence import OrderTrace
+from equivcheck.replay.eligible import build, obstacle
+from equivcheck.replay.graph import RefusedError
+from equivcheck.replay.rehearse import Rehearsals, runs_again
+from equivcheck.trace.observed import Observed
+from equivcheck.trace.state import undisturbed
+
+#: Is told how many epochs are done, and how many there will be.
+Progress = Callable[[int, int], None]
+
+
+class OverBudgetError(BaseException):
+    """Ends a training that would take longer than is left; no ``Exception``, after which ``fit`` would be tried.
+
+    Attributes:
+        seconds: What the whole training would have taken.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The time that trainings may take.
+
+    Attributes:
+        seconds: All of it.
+        begun: When it began to run, on the monotonic clock.
+    """
+
+    seconds: float
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.begun + self.seconds - time.monotonic()
+
+    def guarded(self, progress: Progress) -> Progress:
+        """Progress that ends a training, at the end of an epoch, which would take longer than is left.
+
+        Raises:
+            OverBudgetError: When it is told of such an epoch.
+        """
+        begun = time.monotonic()
+
+        def told(done: int, total: int) -> None:
+            progress(done, total)
+            took = time.monotonic() - begun
+            further = took / max(1, done) * (total - done)
+            if done < total and further > self.left:
+                raise OverBudgetError(took + further)
+
+        return told
+
+
+#: For whoever has the time.
+UNLIMITED = Allowance(math.inf)
+
+
+def expected_seconds(observed: Observed, rehearsals: Rehearsals) -> float:
+    """How long the training of a measured arm takes, at the pace of a step of ``fit`` that is traced already.
+
+    Validation counts at the pace of training, sample by sample. Where the network is cut, and what lies before the cut
+    is run once, that one epoch is all that is known beforehand; the rest shows when it runs.
+
+    Args:
+        observed: The arm; every variable of it is as it was afterwards.
+        rehearsals: Where its cut is kept for the training.
+
+    Returns:
+        Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
+    """
+    arm = observed.arm
+    splits = [split for split in (arm.train, arm.validation) if split is not None]
+    if arm.made_by is not None and not all(split.feed.arrays for split in splits):
+        return 0.0
+    sizes = _sizes(observed.train.order)
+    samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))
+    try:
+        an_epoch = _seconds_of_step(arm) / max(1, sizes[0]) * samples
+    except Exception:  # noqa: BLE001  (what stops a second step stops the training too, which says whose it is)
+        return 0.0
+    epochs = sum(int(fit.get("epochs", 1)) for fit in (arm.fit, *(later.fit for later in arm.later)))
+    return an_epoch * (epochs if _runs_again(arm, rehearsals) else 1)
+
+
+def _sizes(order: OrderTrace) -> tuple[int, ...]:
+    return tuple(order.batches[0])
+
+
+def _runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
+    """Whether the whole network runs in every epoch."""
+    if obstacle(arm) is not None:
+        return True
+    build(arm)
+    try:
+        with undisturbed(arm.model):
+            return runs_again(arm, rehearsals)
+    except (RefusedError, Exception):  # noqa: BLE001  (the training itself meets it again, and says it or trains by fit)
+        return True
+
+
+def _seconds_of_step(arm: Arm) -> float:
+    """One more step through the train function that ``trace.step.take_step`` made Keras trace."""
+    clock = _Clock()
+    fit = {name: value for name, value in arm.fit.items() if name not in {"epochs", "callbacks", "validation_split"}}
+    fit |= {"steps_per_epoch": 1, "epochs": 1, "initial_epoch": 0, "verbose": 0, "callbacks": [clock]}
+    feed = arm.train.feed
+    with undisturbed(arm.model):
+        arm.model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
+    return clock.took
+
+
+class _Clock(keras.callbacks.Callback):
+    """Times the last batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.took = self._start = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        del batch, logs
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        del batch, logs
+        self.took = time.perf_counter() - self._start

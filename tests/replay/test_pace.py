@@ -1,0 +1,82 @@
+"""How long a training will take, and trainings that would take longer than they may."""
+
+from __future__ import annotations
+
+import pytest
+
+from equivcheck.spec import resolve
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
+
+
+@pytest.fixture
+def observed(tiny):
+    """An arm of the tiny spec with a patch, as it is measured."""
+    from equivcheck.arms.build import Builder
+    from equivcheck.trace.observed import observe
+
+    return lambda patch, name="frozen": observe(Builder(resolve(tiny.patched(patch))).build(name))
+
+
+@pytest.fixture
+def expected(monkeypatch):
+    """What is expected where a step takes two seconds."""
+    from equivcheck.replay import pace
+    from equivcheck.replay.rehearse import Rehearsals
+
+    monkeypatch.setattr(pace, "_seconds_of_step", lambda _arm: 2.0)
+    return lambda observed: pace.expected_seconds(observed, Rehearsals())
+
+
+def test_every_sample_counts_in_every_epoch(expected, observed):
+    """20 samples of training and 20 of validation, 8 in a step of two seconds, 5 epochs."""
+    assert expected(observed({"training.epochs": 5}, "bottleneck")) == 2.0 / 8 * 40 * 5
+
+
+def test_a_network_that_is_run_once_counts_once(expected, observed):
+    assert expected(observed({"training.epochs": 5})) == 2.0 / 8 * 40
+
+
+def test_a_network_that_is_cut_nowhere_counts_in_every_epoch(expected, observed):
+    patch = {"training.epochs": 5, "backbone.cut": "dropout", "backbone.freeze": False}
+    assert expected(observed(patch)) == 2.0 / 8 * 40 * 5
+
+
+def test_the_clock_leaves_the_arm_alone(observed):
+    import numpy as np
+
+    from equivcheck.replay.pace import expected_seconds
+    from equivcheck.replay.rehearse import Rehearsals
+
+    arm = observed({"backbone.cut": "dropout"})
+    before = [np.array(variable) for variable in arm.arm.model.variables]
+    assert 0 < expected_seconds(arm, Rehearsals()) < 60
+    for variable, value in zip(arm.arm.model.variables, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), value)
+
+
+def test_a_training_ends_with_the_epoch_that_shows_how_long_it_takes(observed, monkeypatch):
+    """It is not begun again by ``fit``, and says what all of it would have taken."""
+    from equivcheck.replay import pace
+    from equivcheck.replay.training import train
+
+    clock = iter([0.0, 0.0, 30.0, 30.0])  # the allowance, the training, its first epoch
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
+    told = []
+    allowance = pace.Allowance(100.0)
+    with pytest.raises(pace.OverBudgetError) as ended:
+        train(observed({"training.epochs": 5}).arm, allowance.guarded(lambda *done: told.append(done)))
+    assert told == [(1, 5)]
+    assert ended.value.seconds == 150.0
+
+
+def test_arms_that_take_too_long_are_not_trained_and_the_report_says_how_to(tiny):
+    from equivcheck.pipeline import run_document
+
+    report = run_document(tiny, cache_dir=tiny.path.parent, budget=0.0)
+    assert (report.curves, report.verdict) == ((), "inconclusive")
+    assert "no difference was found, but the arms were not trained: that would take about" in report.summary
+    assert "--budget" in report.summary
+    broken = run_document(tiny.patched({"frozen.training.batch_size": 4}), cache_dir=tiny.path.parent, budget=0.0)
+    assert (broken.curves, broken.verdict) == ((), "divergent")
+    assert "The arms were not trained (that would take about" in broken.summary
