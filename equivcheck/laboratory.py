@@ -170,6 +170,11 @@ class Laboratory:
         evidence = replace(evidence, phase=phase_of(experiment, bottleneck, frozen))
         return Probed(experiment, bottleneck, frozen, evidence, Examination((), (), (), ()))
 
+    @staticmethod
+    def allowance(seconds: float) -> Allowance:
+        """The time that trainings may take, from now on."""
+        return Allowance(seconds)
+
     def train(self, probed: Probed, allowance: Allowance = UNLIMITED) -> Trained:
         """Trains both arms; one whose loss refuses its labels has no curves.
 

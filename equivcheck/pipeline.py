@@ -114,14 +114,13 @@ def run_document(
         from equivcheck.arms.build import Builder  # noqa: PLC0415  (behind the wall)
         from equivcheck.arms.feature_cache import default_folder  # noqa: PLC0415
         from equivcheck.laboratory import Laboratory  # noqa: PLC0415
-        from equivcheck.replay.pace import Allowance  # noqa: PLC0415
     laboratory = Laboratory(checks, Builder(experiment, cache_dir or default_folder()), progress)
     with clock.stage("comparing the arms layer by layer"):
         probed = laboratory.probe(experiment)
     trained: tuple[Curve, ...] = ()
     epochs: Mapping[str, Mapping[ArmName, int]] = {}
     untrained = None if curves else "as asked"
-    allowance = Allowance(budget)
+    allowance = laboratory.allowance(budget)
     if curves:
         with clock.stage("training both arms"):
             training = laboratory.train(probed, allowance)

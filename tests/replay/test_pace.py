@@ -60,8 +60,8 @@ def test_a_training_ends_with_the_epoch_that_shows_how_long_it_takes(observed, m
     from equivcheck.replay import pace
     from equivcheck.replay.training import train
 
-    clock = iter([0.0, 0.0, 30.0, 30.0])  # the allowance, the training, its first epoch
-    monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
+    clock = iter([0.0, 0.0])  # the allowance and the training begin; then its first epoch has taken 30 seconds
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock, 30.0))
     told = []
     allowance = pace.Allowance(100.0)
     with pytest.raises(pace.OverBudgetError) as ended:
