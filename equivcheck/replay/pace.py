@@ -127,7 +127,7 @@ def _seconds_of_step(arm: Arm) -> float:
     return clock.took
 
 
-class _Clock(keras.callbacks.Callback):
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is not typed
     """Times the last batch."""
 
     def __init__(self) -> None:
