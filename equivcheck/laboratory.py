@@ -21,8 +21,8 @@ from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
-from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expected_seconds
+from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.rehearse import Rehearsals
 from equivcheck.spec import CodeArm, Experiment, resolve
 from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
