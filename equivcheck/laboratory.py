@@ -13,18 +13,20 @@ from equivcheck.arms.build import Builder
 from equivcheck.arms.said import place_of
 from equivcheck.arms.user_code import user_code
 from equivcheck.check import Check
+from equivcheck.errors import InconclusiveError, InputError, UserCodeError
 from equivcheck.evidence import Evidence, Outcome
 from equivcheck.examine import Examination, examine, of_all_phases
 from equivcheck.findings import ArmName, Finding, Patch
-from equivcheck.measured import Attribution, Curve
+from equivcheck.measured import Attribution, Curve, WhatIf
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
+from equivcheck.replay import what_if
 from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expected_seconds
 from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.rehearse import Rehearsals
-from equivcheck.spec import CodeArm, Experiment, resolve
+from equivcheck.spec import Advice, CodeArm, Experiment, resolve
 from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.outcome import measure_outcome
@@ -270,13 +272,54 @@ class Laboratory:
                 curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves, repaired)
 
-    def attribute(self, probed: Probed, trial: Trial, *, seconds: float) -> tuple[Attribution | None, Trial]:
+    def follow(self, probed: Probed, deadline: float) -> list[what_if.Trial]:
+        """Follows each advice of the spec once: what it does to the errors, and to both curves.
+
+        Args:
+            probed: The experiment as declared.
+            deadline: Time of the monotonic clock after which nothing further is begun.
+        """
+        return [self._follow(probed, advice, deadline) for advice in probed.experiment.what_if]
+
+    def _follow(self, probed: Probed, advice: Advice, deadline: float) -> what_if.Trial:
+        counterfactuals = self._counterfactuals(probed, None, {what_if.DECLARED: advice.patch})
+        trial = what_if.Trial(advice, Replays((what_if.DECLARED,), counterfactuals, _samples(probed)))
+        if time.monotonic() > deadline:
+            return replace(trial, missing="the budget was spent before")
+        try:
+            then = self.probe(resolve(probed.experiment.document.patched(advice.patch)), before=probed)
+            explore(trial.replays, 1, lambda: False)
+        except (InputError, UserCodeError, InconclusiveError) as error:
+            return replace(trial, missing=f"it cannot be followed: {error}")
+        declared, left = ({finding.code: None for finding in each.errors} for each in (probed, then))
+        return replace(
+            trial,
+            gone=[code for code in declared if code not in left],
+            new=[code for code in left if code not in declared],
+        )
+
+    def weigh(self, trials: Sequence[what_if.Trial], metric: str | None, deadline: float) -> tuple[WhatIf, ...]:
+        """Repeats what was followed with other seeds as far as time allows, and tells what it came to.
+
+        Args:
+            trials: What ``follow`` returned.
+            metric: What the attribution is told in; None where there is none.
+            deadline: As for ``follow``.
+        """
+        for repetitions in range(2, REPETITIONS + 1):
+            for trial in trials:
+                if not trial.missing:
+                    explore(trial.replays, repetitions, lambda: time.monotonic() > deadline)
+        chosen = metric or what_if.metric_of(trials)
+        return tuple(what_if.effect_of(trial, chosen) for trial in trials)
+
+    def attribute(self, probed: Probed, trial: Trial, deadline: float) -> tuple[Attribution | None, Trial]:
         """Trains counterfactuals to see how much of the gap each cause makes.
 
         Args:
             probed: The experiment as declared.
             trial: What came of its repairs; causes without one that was tried and held are not replayed.
-            seconds: Time after which no further training begins.
+            deadline: As for ``follow``.
 
         Returns:
             How the gap divides, None where that cannot be said; and the trial with the share of each cause and the
@@ -288,7 +331,6 @@ class Laboratory:
                 repairs[finding.code] = {**repairs.get(finding.code, {}), **finding.repair.patch}
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
             return None, trial
-        deadline = time.monotonic() + seconds
         replays = Replays(tuple(repairs), self._counterfactuals(probed, trial.repaired, repairs), _samples(probed))
         missing = explore(replays, REPETITIONS, lambda: time.monotonic() > deadline)
         found = attribution(replays, missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 #: ``source`` makes a difference, ``propagated`` hands one on.
 Role = Literal["equal", "source", "propagated"]
@@ -262,6 +262,48 @@ class Attribution(TypedDict):
     repetitions: int
     smallest: list[str] | None
     curves: list[CurveShares]
+    missing: str
+
+
+class WhatIf(TypedDict):
+    """What came of following one advice.
+
+    Attributes:
+        advice: What was advised, in words.
+        source: Who advised it; empty where that is not said.
+        patch: What it changes in the spec.
+        metric: The metric that its effect is told in.
+        gap: Frozen minus bottleneck as declared, in percentage points for accuracies; mean over the repetitions.
+        gap_then: The same where the advice is followed.
+        bottleneck: Final value of the bottleneck arm then; mean over the repetitions.
+        frozen: Final value of the frozen arm then.
+        frozen_declared: The same as declared.
+        closed: By how much the gap is smaller then, in the gap's unit; negative where it is larger.
+        low: Lower end of the 95 % confidence interval of ``closed``; null below three repetitions.
+        high: Its upper end.
+        effect: What that comes to. ``none``: not beyond chance, or one sample; ``unknown``: see ``missing``.
+        gone: Codes of the errors that are found as declared, and no longer where the advice is followed.
+        new: Codes of the errors that are found only then.
+        repetitions: Trainings with other seeds that all of this is the mean of.
+        missing: What was not tried, and why; empty where nothing is missing.
+    """
+
+    advice: str
+    source: str
+    patch: Mapping[str, Any]
+    metric: str
+    gap: float | None
+    gap_then: float | None
+    bottleneck: float | None
+    frozen: float | None
+    frozen_declared: float | None
+    closed: float | None
+    low: float | None
+    high: float | None
+    effect: Literal["helps", "none", "worse", "unknown"]
+    gone: list[str]
+    new: list[str]
+    repetitions: int
     missing: str
 
 

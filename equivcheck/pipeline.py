@@ -15,7 +15,7 @@ from equivcheck.check import Check
 from equivcheck.errors import SpecError
 from equivcheck.evidence import Evidence
 from equivcheck.findings import ArmName, Finding, Skipped
-from equivcheck.measured import Attribution, Curve, PhaseSpan, curves_equal
+from equivcheck.measured import Attribution, Curve, PhaseSpan, WhatIf, curves_equal
 from equivcheck.observed import read_logs
 from equivcheck.recorded import observed_of, run_recording
 from equivcheck.report.model import Report, Verdict
@@ -130,9 +130,13 @@ def run_document(
     with clock.stage("trying the repairs"):
         trial = laboratory.try_repairs(probed, trained, allowance)
     shares: Attribution | None = None
+    what_if: tuple[WhatIf, ...] = ()
     if trained and replay:
         with clock.stage("replaying counterfactuals"):
-            shares, trial = laboratory.attribute(probed, trial, seconds=allowance.left)
+            deadline = time.monotonic() + allowance.left
+            followed = laboratory.follow(probed, deadline)
+            shares, trial = laboratory.attribute(probed, trial, deadline)
+            what_if = laboratory.weigh(followed, shares["metric"] if shares else None, deadline)
     examination, evidence = probed.examination, probed.evidence
     phases = tuple(_span(each.evidence, epochs) for each in probed.phases if each.evidence.phase is not None)
     obstacle = _obstacle(examination.skipped, trained, trial.findings)
@@ -169,6 +173,7 @@ def run_document(
         settings=settings_of(evidence),
         seconds=clock.seconds,
         phases=phases,
+        what_if=what_if,
     )
 
 

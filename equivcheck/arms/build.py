@@ -31,6 +31,7 @@ from equivcheck.arms.head import (
     head_model,
     units_of,
 )
+from equivcheck.arms.head_weights import load_head_weights
 from equivcheck.arms.inference import InferenceMode
 from equivcheck.arms.labels import encode
 from equivcheck.arms.legacy import accuracy_of, model_class
@@ -183,6 +184,9 @@ class Builder:
         with self._at(name, "head"):
             head = build_layers(spec.head)
             model = head_model(head, backbone.output_shape[1:]) if front is None else _end_to_end(spec, front, head)
+            if spec.head_weights is not None:
+                with self._at(name, "head_weights"):
+                    load_head_weights(head, spec.head_weights)
             check_head(units_of(model.output_shape), spec.labels, training.loss, len(train.classes))
         if front is not None:
             freeze(spec.backbone.freeze, backbone, model)

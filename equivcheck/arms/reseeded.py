@@ -11,6 +11,7 @@ from dataclasses import replace
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.feeding import fit_arguments
 from equivcheck.arms.head import build_layers, head_model
+from equivcheck.arms.head_weights import load_head_weights
 from equivcheck.arms.seeding import set_seeds
 from equivcheck.spec.model import ArmSpec
 
@@ -43,6 +44,8 @@ def reseeded(arm: Arm, spec: ArmSpec) -> Arm | None:
         fresh = build_layers(spec.head)
         live = [arm.model.get_layer(layer.name) for layer in fresh]
         head_model(fresh, live[0].input.shape[1:])
+        if spec.head_weights is not None:
+            load_head_weights(fresh, spec.head_weights)
         for old, new in zip(live, fresh, strict=True):
             for variable, value in zip(old.variables, new.variables, strict=True):
                 variable.assign(value)

@@ -84,7 +84,11 @@ end_to_end = keras.Sequential([keras.Input((8,)), base, keras.layers.Dense(2)])
                 "first_variable": apart[0].path_frozen,
             },
             expected="both heads start from equal weights",
-            patch={"frozen.head": SameAs("bottleneck"), "frozen.training.seed": SameAs("bottleneck")},
+            patch={
+                "frozen.head": SameAs("bottleneck"),
+                "frozen.head_weights": SameAs("bottleneck"),
+                "frozen.training.seed": SameAs("bottleneck"),
+            },
             key="head",
             layer=apart[0].layer,
         )

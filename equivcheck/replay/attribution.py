@@ -176,7 +176,7 @@ def _divided(replays: Replays, metric: str) -> _Divided | None:
     if not rows:
         return None
     numbers, gaps, shares_of, left_of = zip(*rows, strict=True)
-    return _Divided(numbers, gaps, shares_of, left_of, _certainty(metric, gaps, replays.samples))
+    return _Divided(numbers, gaps, shares_of, left_of, certainty(metric, gaps, replays.samples))
 
 
 def _shares(replays: Replays, value: Value, repetition: int) -> tuple[dict[str, float], bool]:
@@ -187,15 +187,16 @@ def _shares(replays: Replays, value: Value, repetition: int) -> tuple[dict[str, 
     return shapley(replays.causes, value) if exact else sampled(replays.causes, value, ORDERS, seed=repetition), True
 
 
-def _certainty(metric: str, gaps: Sequence[float], samples: Mapping[str, int]) -> float:
+def certainty(metric: str, gaps: Sequence[float], samples: Mapping[str, int]) -> float:
+    """The mean gap in standard errors, at most ``CERTAIN``."""
     mean = abs(float(np.mean(gaps)))
     if mean == 0:
         return 0.0
     spread = float(np.std(gaps, ddof=1)) / np.sqrt(len(gaps)) if len(gaps) > 1 else 0.0
-    return min(CERTAIN, mean / max(spread, _grain(metric, samples, mean)))
+    return min(CERTAIN, mean / max(spread, grain(metric, samples, mean)))
 
 
-def _grain(metric: str, samples: Mapping[str, int], size: float) -> float:
+def grain(metric: str, samples: Mapping[str, int], size: float) -> float:
     """Below this no difference means anything: one sample of an accuracy, rounding of a loss."""
     return 100.0 / samples[metric] if metric in samples else 1e-6 * size
 
@@ -259,7 +260,7 @@ def _acting_together(replays: Replays, metric: str, main: _Divided) -> list[Inte
         values = [table[pair] for table in tables]
         mean, ends = float(np.mean(values)), interval(values)
         beyond_chance = ends is None or not ends[0] <= 0 <= ends[1]
-        if abs(mean) > _grain(metric, replays.samples, abs(mean)) and beyond_chance:
+        if abs(mean) > grain(metric, replays.samples, abs(mean)) and beyond_chance:
             told.append(Interaction(codes=sorted(pair), share=mean))
     return sorted(told, key=lambda each: -abs(each["share"]))
 
@@ -271,5 +272,5 @@ def _smallest(replays: Replays, metric: str, main: _Divided) -> list[str] | None
     def value(some: Coalition) -> float:
         return replays.gap(metric, first, some) if replays.known(some, first) else np.inf
 
-    found = smallest_repair(replays.causes, value, 1.001 * _grain(metric, replays.samples, abs(main.gaps[0])))
+    found = smallest_repair(replays.causes, value, 1.001 * grain(metric, replays.samples, abs(main.gaps[0])))
     return None if found is None else list(found)

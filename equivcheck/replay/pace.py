@@ -57,11 +57,16 @@ class Allowance:
         Raises:
             OverBudgetError: When it is told of such an epoch.
         """
-        begun = time.monotonic()
+        begun = last = time.monotonic()
+        before = 0
 
         def told(done: int, total: int) -> None:
+            nonlocal begun, last, before
             progress(done, total)
-            took = time.monotonic() - begun
+            if done <= before:  # another phase, at another pace
+                begun = last
+            before, last = done, time.monotonic()
+            took = last - begun
             further = took / max(1, done) * (total - done)
             if done < total and further > self.left:
                 raise OverBudgetError(took + further)
@@ -77,7 +82,7 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals) -> float:
     """How long the training of a measured arm takes, at the pace of a step of ``fit`` that is traced already.
 
     Validation counts at the pace of training, sample by sample. Where the network is cut, and what lies before the cut
-    is run once, that one epoch is all that is known beforehand; the rest shows when it runs.
+    is run once, that one epoch is all that is known beforehand; the rest shows when it runs, and so do later phases.
 
     Args:
         observed: The arm; every variable of it is as it was afterwards.
@@ -96,7 +101,7 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals) -> float:
         an_epoch = _seconds_of_step(arm) / max(1, sizes[0]) * samples
     except Exception:  # noqa: BLE001  (what stops a second step stops the training too, which says whose it is)
         return 0.0
-    epochs = sum(int(fit.get("epochs", 1)) for fit in (arm.fit, *(later.fit for later in arm.later)))
+    epochs = int(arm.fit.get("epochs", 1))
     return an_epoch * (epochs if _runs_again(arm, rehearsals) else 1)
 
 

@@ -6,12 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from equivcheck.findings import Cleared, Finding, Repair, Severity, Side, Skipped
 from equivcheck.location import Location
-from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, PhaseSpan, Setting
+from equivcheck.measured import (
+    Attribution,
+    Curve,
+    FirstDivergence,
+    LayerRow,
+    ParameterCount,
+    PhaseSpan,
+    Setting,
+    WhatIf,
+)
+from equivcheck.report.json_values import ADDED
 from equivcheck.report.model import REPORT_VERSION, Report, Verdict
 
 
@@ -88,6 +98,7 @@ class Document:
         seconds: Wall-clock seconds by stage; not part of what two runs must agree on.
         phases: The phases of the training, in order; empty where there is only one. Where nothing else is said, what
             was measured layer by layer is of the first.
+        what_if: What came of following each advice of the spec.
     """
 
     version: Literal[1]
@@ -105,7 +116,8 @@ class Document:
     observed: Mapping[str, Any]
     environment: Environment
     seconds: Mapping[str, float]
-    phases: tuple[PhaseSpan, ...] = ()
+    phases: tuple[PhaseSpan, ...] = field(default=(), metadata={ADDED: True})
+    what_if: tuple[WhatIf, ...] = field(default=(), metadata={ADDED: True})
 
 
 def from_report(report: Report) -> Document:
@@ -127,6 +139,7 @@ def from_report(report: Report) -> Document:
         environment=Environment(report.versions, report.machine, report.settings),
         seconds=report.seconds,
         phases=report.phases,
+        what_if=report.what_if,
     )
 
 
@@ -150,6 +163,7 @@ def to_report(document: Document) -> Report:
         settings=document.environment.settings,
         seconds=document.seconds,
         phases=document.phases,
+        what_if=document.what_if,
     )
 
 

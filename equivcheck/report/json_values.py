@@ -19,6 +19,9 @@ from equivcheck.report.visible import shortened
 
 NON_FINITE: Mapping[str, float] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
+#: Marks, in a field's metadata, a key that files of earlier releases do not have.
+ADDED = "added"
+
 #: Characters of a wrong value that an error quotes.
 _LONGEST_QUOTE = 60
 
@@ -29,6 +32,13 @@ _WORDS: Mapping[type, str] = {str: "a string", bool: "true or false", int: "a wh
 def annotations_of(kind: type) -> Mapping[str, Any]:
     """Name and type of every field of a dataclass or typed dictionary, in order."""
     return get_type_hints(kind)
+
+
+@cache
+def required_of(kind: type) -> tuple[str, ...]:
+    """The names that must be there: all but those that came into the contract later."""
+    later = {field.name for field in fields(kind) if field.metadata.get(ADDED)} if is_dataclass(kind) else set()
+    return tuple(name for name in annotations_of(kind) if name not in later)
 
 
 def to_json(value: Any, where: str = "") -> Any:
@@ -97,7 +107,7 @@ def _record(kind: Any, value: Any, where: str) -> Any:
     hints = annotations_of(kind)
     if not isinstance(value, dict):
         raise _wrong("an object", value, where)
-    missing = [name for name in hints if name not in value]
+    missing = [name for name in required_of(kind) if name not in value]
     unknown = [name for name in value if name not in hints]
     if missing or unknown:
         raise InputError(
@@ -105,7 +115,7 @@ def _record(kind: Any, value: Any, where: str) -> Any:
             f"expected the keys {', '.join(hints)}"
         )
     prefix = f"{where}." if where else ""
-    return kind(**{name: from_json(hint, value[name], prefix + name) for name, hint in hints.items()})
+    return kind(**{name: from_json(hint, value[name], prefix + name) for name, hint in hints.items() if name in value})
 
 
 def _scalar(kind: type, value: Any, where: str) -> Any:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from equivcheck.findings import Cleared, Finding, Skipped
-from equivcheck.measured import Attribution, Curve, FirstDivergence, LayerRow, ParameterCount, PhaseSpan, Setting
+from equivcheck.measured import (
+    Attribution,
+    Curve,
+    FirstDivergence,
+    LayerRow,
+    ParameterCount,
+    PhaseSpan,
+    Setting,
+    WhatIf,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +61,7 @@ class Report:
     settings: tuple[Setting, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     phases: tuple[PhaseSpan, ...] = ()
+    what_if: tuple[WhatIf, ...] = ()
 
     @property
     def exit_code(self) -> int:

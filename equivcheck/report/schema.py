@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, is_typeddict
 
 from equivcheck.report.document import Document
-from equivcheck.report.json_values import NON_FINITE, annotations_of
+from equivcheck.report.json_values import NON_FINITE, annotations_of, required_of
 
 _SCALARS: Mapping[Any, dict[str, Any]] = {
     Any: {},
@@ -50,7 +50,7 @@ def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
         "description": documentation.partition("\n\n")[0].replace("\n", " "),
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": list(required_of(kind)),
         "additionalProperties": False,
     }
 

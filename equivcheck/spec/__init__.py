@@ -5,13 +5,14 @@ from importlib.resources import files
 from equivcheck.findings import Patch
 from equivcheck.spec.document import Document
 from equivcheck.spec.experiment import Experiment, Recording
-from equivcheck.spec.model import ArmSpec, CodeArm, Observed, Phase
+from equivcheck.spec.model import Advice, ArmSpec, CodeArm, Observed, Phase
 from equivcheck.spec.patch import apply_patch, dump_patch
 from equivcheck.spec.paths import check_paths
 from equivcheck.spec.resolve import load, recording, resolve
 from equivcheck.spec.schema import spec_schema
 
 __all__ = [
+    "Advice",
     "ArmSpec",
     "CodeArm",
     "Document",

@@ -10,7 +10,7 @@ from equivcheck.findings import ArmName, Side
 from equivcheck.location import Location
 from equivcheck.spec.document import Document
 from equivcheck.spec.merge import Merged
-from equivcheck.spec.model import ArmSpec, CodeArm, Observed, Phase
+from equivcheck.spec.model import Advice, ArmSpec, CodeArm, Observed, Phase
 from equivcheck.spec.reading import join
 
 
@@ -27,6 +27,7 @@ class Experiment:
         differences: Dotted keys whose resolved values differ; empty where an arm comes from code.
         merged: How shared keys and the arms' own were merged.
         phase: Name of the phase that is looked at, for a training in phases; keys are then those of that phase.
+        what_if: Advice to try.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Experiment:
     differences: tuple[str, ...]
     merged: Mapping[ArmName, Merged] = field(repr=False)
     phase: str = ""
+    what_if: tuple[Advice, ...] = ()
 
     @property
     def phases(self) -> tuple[str, ...]:

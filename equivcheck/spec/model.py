@@ -396,6 +396,11 @@ class ArmSpec(Model):
     data: Data
     backbone: Backbone
     head: tuple[HeadLayer, ...] = Field(min_length=1, description="Keras layers on the features, in order.")
+    head_weights: SpecPath | None = Field(
+        None,
+        description="Weights that the head starts from, of one that was trained before: .npz with its arrays in order; "
+        "default: drawn from the seed.",
+    )
     preprocessing: Annotated[Preprocessing | None, BeforeValidator(_none_word)] = None
     augmentation: Annotated[tuple[AugmentationLayer, ...] | None, BeforeValidator(_none_word)] = Field(
         None, description="Keras layers on the training images, in order; or none."
@@ -448,6 +453,18 @@ class Observed(Model):
         }
 
 
+class Advice(Model):
+    """Something that somebody advised: a patch of this spec, which is tried, and its effect on the gap told."""
+
+    advice: str = Field(min_length=1, description="What was advised, in words.", examples=["freeze the layers"])
+    patch: dict[str, Any] = Field(
+        min_length=1,
+        description="What it changes: dotted keys of this spec and their values; null removes a key.",
+        examples=[{"backbone.cut": "avg_pool"}, {"frozen.training.batch_size": 24}],
+    )
+    source: Annotated[str, Field(min_length=1, description="Who advised it, and where.")] | None = None
+
+
 class SpecFile(ArmSpec):
     """A whole file as written; each arm's section may hold the same keys again, none of them required."""
 
@@ -456,3 +473,4 @@ class SpecFile(ArmSpec):
     observed: Observed | None = Field(None, description="Curves that you already have.")
     bottleneck: dict[str, Any] | None = Field(None, description="What differs in the bottleneck arm.")
     frozen: dict[str, Any] | None = Field(None, description="What differs in the frozen arm.")
+    what_if: tuple[Advice, ...] | None = Field(None, description="Advice to try, each on its own.")

@@ -54,6 +54,7 @@ def _of_arm(arm: ArmSpec | CodeArm, folder: Path) -> Iterator[tuple[str, str]]:
     if arm.features is not None:
         yield from _keyed("features.train", _file(arm.features.train))
         yield from _keyed("features.validation", _file(arm.features.validation))
+    yield from _keyed("head_weights", _file(arm.head_weights))
     yield from _preprocessing("backbone.trained_with", backbone.trained_with, folder)
     yield from _preprocessing("preprocessing", arm.preprocessing, folder)
 

@@ -9,14 +9,14 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from equivcheck.errors import Problem, SpecError
+from equivcheck.errors import InputError, Problem, SpecError
 from equivcheck.findings import ArmName
 from equivcheck.spec.document import Document, in_order, read_document
 from equivcheck.spec.experiment import Experiment, Recording, differing_keys, written_key
 from equivcheck.spec.merge import EXCLUSIVE, Merged, merge, without_nulls
 from equivcheck.spec.messages import Mistake, mistakes
 from equivcheck.spec.misplaced import misplaced
-from equivcheck.spec.model import ArmSpec, CodeArm, Model, Observed, SpecFile
+from equivcheck.spec.model import Advice, ArmSpec, CodeArm, Model, Observed, SpecFile
 from equivcheck.spec.reading import join
 
 VERSION = 1
@@ -24,6 +24,9 @@ VERSION = 1
 M = TypeVar("M", bound=Model)
 
 _ARMS: tuple[ArmName, ...] = ("bottleneck", "frozen")
+
+#: Keys that advice may begin with.
+_ADVISABLE = (*ArmSpec.model_fields, *_ARMS)
 
 
 def load(path: str | Path) -> Document:
@@ -89,6 +92,8 @@ class _Resolver:
                 self._check_written(ArmSpec, without_nulls(self._section(arm)), arm)
                 self.merged[arm] = merge(shared, self._section(arm))
         self._check_merged()
+        if not self._found:
+            self._check_advice()
         return list(self._found.values())
 
     def experiment(self) -> Experiment:
@@ -107,6 +112,7 @@ class _Resolver:
             observed=None if observed is None else self._validated(Observed, without_nulls(observed)),
             differences=differences,
             merged={arm: self.merged.get(arm, Merged({})) for arm in _ARMS},
+            what_if=tuple(self._validated(Advice, advice) for advice in data.get("what_if") or ()),
         )
 
     def recording(self) -> Recording | None:
@@ -127,9 +133,29 @@ class _Resolver:
 
     def _check_observed(self) -> None:
         observed = self.document.data["observed"]
+        if self.document.data.get("what_if"):
+            self._add(self.document.problem("what_if", "needs arms to try it on; this spec describes none"))
         if isinstance(observed, dict) and not any(observed.get(arm) for arm in _ARMS) and not self._found:
             message = "names no file; give bottleneck, frozen or both, or describe the arms"
             self._add(self.document.problem("observed", message))
+
+    def _check_advice(self) -> None:
+        """Each patch, on its own, must give a spec that is right."""
+        for number, advice in enumerate(self.document.data.get("what_if") or ()):
+            key = f"what_if.{number}.patch"
+            untouched = [part for part in advice["patch"] if str(part).partition(".")[0] not in _ADVISABLE]
+            if untouched:
+                message = f"changes {', '.join(map(str, untouched))}, which no arm is made of"
+                self._add(self.document.problem(key, message, tuple(_ADVISABLE)))
+                continue
+            try:
+                resolve(self.document.patched({"what_if": None}).patched(advice["patch"]))
+            except SpecError as error:
+                for each in error.problems:
+                    message = f"makes a spec that is wrong: {each.key}: {each.message}"
+                    self._add(self.document.problem(key, message))
+            except InputError as error:
+                self._add(self.document.problem(key, str(error)))
 
     def _arm(self, arm: ArmName) -> ArmSpec | CodeArm:
         if arm in self.merged:
@@ -147,7 +173,8 @@ class _Resolver:
         data = self.document.data
         if "version" not in data:
             self._add(self.document.problem("version", "is missing", ("1",)))
-        optional = {key: value for key, value in data.items() if key in {*_ARMS, "observed"} and value is None}
+        nullable = {*_ARMS, "observed", "what_if"}
+        optional = {key: value for key, value in data.items() if key in nullable and value is None}
         shared = {key: value for key, value in data.items() if key not in {*_ARMS, *optional}}
         for key in _nulls(shared, ""):
             self._add(self.document.problem(key, "has no value; remove the key, or write none where that is allowed"))

@@ -31,6 +31,7 @@ def spec_schema() -> dict[str, Any]:
         "anyOf": [{"const": "none"}, layers],
     }
     top["observed"] = {"anyOf": [{"$ref": "#/$defs/Observed"}, {"type": "null"}]}
+    top["what_if"]["type"] = ["array", "null"]
     for name in _DIVIDED:
         definitions[name].pop("required", None)
         definitions[f"{name}Override"] = _override(definitions[name])

@@ -72,7 +72,9 @@ def test_findings_say_all_they_have(report):
 
 
 def test_missing_parts_leave_no_empty_sections(report):
-    page = render(replace(report, curves=(), attribution=None, findings=(), layers=(), cleared=(), settings=()))
+    page = render(
+        replace(report, curves=(), attribution=None, findings=(), layers=(), cleared=(), settings=(), what_if=())
+    )
     assert set(re.findall(r'<section id="(\w+)"', page)) == {"summary"}
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from equivcheck.findings import SEVERITIES
-from equivcheck.report import accounting, finding_words, layer_words
+from equivcheck.report import accounting, advice, finding_words, layer_words
 from equivcheck.report.curve_gap import METRIC_NAMES, headline
 from equivcheck.report.curve_names import DRAWN, final, name_of
 from equivcheck.report.html.charts import charts, legend
@@ -71,6 +71,7 @@ def render(report: Report) -> str:
         finals=_finals(report),
         phases=_phases(report),
         accounting=_accounting(report),
+        advice=advice,
         tree=tree(report),
         compared=any(row.inference or row.training for row in report.layers),
         observed=_observed(report),

@@ -9,6 +9,7 @@ from equivcheck.findings import SEVERITIES
 from equivcheck.report.finding_words import HEADINGS
 from equivcheck.report.markdown.sections import (
     accounting,
+    advice,
     cleared,
     finals,
     finding,
@@ -43,7 +44,7 @@ def render(report: Report) -> str:
         findings += [f"### {HEADINGS[severity]}"] if chosen else []
         findings += [finding(each, report.attribution) for each in chosen]
         findings += [accounting(report)] if severity == "error" and chosen else []
-    rest = [settings(report), layers(report), cleared(report)]
+    rest = [advice(report), settings(report), layers(report), cleared(report)]
     return _capped([part for part in (*beginning, *findings, *rest) if part])
 
 

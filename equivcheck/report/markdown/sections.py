@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from equivcheck.report import advice as advice_words
 from equivcheck.report.accounting import interval, remarks, steps, subject
 from equivcheck.report.curve_gap import METRIC_NAMES, headline
 from equivcheck.report.curve_names import final, name_of
@@ -96,6 +97,25 @@ def accounting(report: Report) -> str:
             f"### How the gap divides ({text.line(subject(found))})",
             text.table(headers, rows, range(1, 5)),
             *map(text.prose, remarks(found)),
+        ]
+    )
+
+
+def advice(report: Report) -> str:
+    """What came of following each advice."""
+    if not report.what_if:
+        return ""
+    rows = []
+    for found in report.what_if:
+        said, *numbers = advice_words.cells(found)
+        rows.append([text.line(said), *numbers])
+    remarks = "\n".join(f"- {text.line(remark)}" for remark in advice_words.remarks(report.what_if))
+    return "\n\n".join(
+        [
+            f"### {advice_words.HEADING}",
+            text.prose(advice_words.subject(report.what_if)),
+            text.table(advice_words.HEADERS, rows, range(2, len(advice_words.HEADERS))),
+            remarks,
         ]
     )
 

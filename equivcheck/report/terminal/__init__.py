@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from equivcheck.report.terminal.advice import advice
 from equivcheck.report.terminal.causes import findings
 from equivcheck.report.terminal.closing import cleared, closing, skipped
 from equivcheck.report.terminal.curves import curves
@@ -32,6 +33,7 @@ def print_report(report: Report, console: Console, *, verbose: bool = False) -> 
     page = Page(console)
     verdict(page, report)
     findings(page, report)
+    advice(page, report)
     settings(page, report)
     parameters(page, report)
     layers(page, report, everything=verbose)
