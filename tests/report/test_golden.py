@@ -5,6 +5,7 @@ To write them anew: ``EQUIVCHECK_WRITE_GOLDEN=1 pytest tests/report/test_golden.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 from dataclasses import replace
@@ -18,6 +19,7 @@ from equivcheck.report.terminal import print_report
 
 FOLDER = Path(__file__).parents[2] / "reports"
 FILES = ("sample.json", "sample.html", "sample.md", "sample.xml", "sample.sarif", "sample.txt", "sample-80-ascii.txt")
+PICTURE = "sample.svg"
 
 
 @pytest.fixture
@@ -43,7 +45,17 @@ def sample(report):
     return replace(report, observed=observed)
 
 
+def drawn(report):
+    """By ``picture.py`` beside this file; tests are no package."""
+    spec = importlib.util.spec_from_file_location("picture", Path(__file__).with_name("picture.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.picture(report)
+
+
 def shown(report, name):
+    if name == PICTURE:
+        return drawn(report)
     if format_of(name) is not None:
         return render(report, format_of(name))
     raw = io.BytesIO()
@@ -54,7 +66,7 @@ def shown(report, name):
     return raw.getvalue().decode(encoding)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, PICTURE])
 def test_the_golden_report_is_fresh(sample, name, monkeypatch):
     # Both would change what a console writes.
     monkeypatch.delenv("COLUMNS", raising=False)
