@@ -15,6 +15,9 @@ Side = Literal["bottleneck", "frozen", "both"]
 #: Most severe first; the order in which findings are shown.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
+#: Marks, in a field's metadata, a key that report files of earlier releases do not have.
+ADDED = "added"
+
 #: How the reason of a check begins that broke; the JSON contract has no field of its own for it.
 CHECK_FAILED = "the check itself failed"
 
@@ -90,7 +93,7 @@ class Finding:
     location: Location | None = None
     verified: bool | None = None
     share: float | None = None
-    phases: tuple[str, ...] = ()
+    phases: tuple[str, ...] = field(default=(), metadata={ADDED: True})
     asked: bool = False
 
 
@@ -110,7 +113,7 @@ class Cleared:
     name: str
     message: str
     measured: Mapping[str, Any] = field(default_factory=dict)
-    phases: tuple[str, ...] = ()
+    phases: tuple[str, ...] = field(default=(), metadata={ADDED: True})
 
 
 @dataclass(frozen=True, slots=True)

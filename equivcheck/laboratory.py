@@ -188,7 +188,8 @@ class Laboratory:
         trainable = [each for each in (probed.bottleneck, probed.frozen) if each.step.failure is None]
         with _quiet():
             expected = [
-                0.0 if allowance is UNLIMITED else expected_seconds(observed, self.rehearsals) for observed in trainable
+                0.0 if allowance is UNLIMITED else expected_seconds(observed, self.rehearsals, allowance.left)
+                for observed in trainable
             ]
         if sum(expected) > allowance.left:
             return Trained((), {}, {}, left_out=sum(expected))

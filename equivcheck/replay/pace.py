@@ -54,22 +54,30 @@ class Allowance:
     def guarded(self, progress: Progress) -> Progress:
         """Progress that ends a training, at the end of an epoch, which would take longer than is left.
 
+        The pace is that of the epochs behind the first one, in which graphs are compiled.
+
         Raises:
             OverBudgetError: When it is told of such an epoch.
         """
-        begun = last = time.monotonic()
-        before = 0
+        begun = first = time.monotonic()
+        before = at_first = 0
 
         def told(done: int, total: int) -> None:
-            nonlocal begun, last, before
+            nonlocal first, before, at_first
             progress(done, total)
-            if done <= before:  # another phase, at another pace
-                begun = last
-            before, last = done, time.monotonic()
-            took = last - begun
-            further = took / max(1, done) * (total - done)
+            now = time.monotonic()
+            if before == 0 or done <= before:  # the first epoch, of this phase or of a later one
+                first, at_first = now, done
+            before = done
+            if done > at_first:
+                pace = (now - first) / (done - at_first)
+            elif self.left < 0:
+                pace = (now - begun) / done
+            else:
+                return
+            further = pace * (total - done)
             if done < total and further > self.left:
-                raise OverBudgetError(took + further)
+                raise OverBudgetError(now - begun + further)
 
         return told
 
@@ -78,7 +86,7 @@ class Allowance:
 UNLIMITED = Allowance(math.inf)
 
 
-def expected_seconds(observed: Observed, rehearsals: Rehearsals) -> float:
+def expected_seconds(observed: Observed, rehearsals: Rehearsals, allowed: float = math.inf) -> float:
     """How long the training of a measured arm takes, at the pace of a step of ``fit`` that is traced already.
 
     Validation counts at the pace of training, sample by sample. Where the network is cut, and what lies before the cut
@@ -87,6 +95,8 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals) -> float:
     Args:
         observed: The arm; every variable of it is as it was afterwards.
         rehearsals: Where its cut is kept for the training.
+        allowed: Seconds that it may take. A step that is too slow for that is taken once more: the first may have been
+            traced anew, or come at a busy moment.
 
     Returns:
         Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
@@ -97,12 +107,13 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals) -> float:
         return 0.0
     sizes = _sizes(observed.train.order)
     samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))
+    epochs = int(arm.fit.get("epochs", 1)) if _runs_again(arm, rehearsals) else 1
+    steps = samples / max(1, sizes[0]) * epochs
     try:
-        an_epoch = _seconds_of_step(arm) / max(1, sizes[0]) * samples
+        of_one = _seconds_of_step(arm)
+        return steps * (of_one if steps * of_one <= allowed else min(of_one, _seconds_of_step(arm)))
     except Exception:  # noqa: BLE001  (what stops a second step stops the training too, which says whose it is)
         return 0.0
-    epochs = int(arm.fit.get("epochs", 1))
-    return an_epoch * (epochs if _runs_again(arm, rehearsals) else 1)
 
 
 def _sizes(order: OrderTrace) -> tuple[int, ...]:

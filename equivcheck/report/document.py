@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from equivcheck.findings import Cleared, Finding, Repair, Severity, Side, Skipped
+from equivcheck.findings import ADDED, Cleared, Finding, Repair, Severity, Side, Skipped
 from equivcheck.location import Location
 from equivcheck.measured import (
     Attribution,
@@ -21,7 +21,6 @@ from equivcheck.measured import (
     Setting,
     WhatIf,
 )
-from equivcheck.report.json_values import ADDED
 from equivcheck.report.model import REPORT_VERSION, Report, Verdict
 
 
@@ -58,7 +57,7 @@ class FindingEntry:
     repair: Repair | None
     verified: bool | None
     share: float | None
-    phases: tuple[str, ...] = ()
+    phases: tuple[str, ...] = field(default=(), metadata={ADDED: True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,10 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from equivcheck.errors import InputError
+from equivcheck.findings import ADDED
 from equivcheck.report.visible import shortened
 
 NON_FINITE: Mapping[str, float] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-#: Marks, in a field's metadata, a key that files of earlier releases do not have.
-ADDED = "added"
 
 #: Characters of a wrong value that an error quotes.
 _LONGEST_QUOTE = 60
