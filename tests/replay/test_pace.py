@@ -66,7 +66,7 @@ def test_a_training_ends_with_the_epoch_that_shows_how_long_it_takes(observed, m
     # The first epoch takes 40 seconds with what is compiled, each further one 30.
     told = []
     monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: 40.0 + 30.0 * (len(told) - 1) if told else 0.0))
-    allowance = pace.Allowance(100.0)
+    allowance = pace.Allowance(100.0, begun=0.0)
     with pytest.raises(pace.OverBudgetError) as ended:
         train(observed({"training.epochs": 5}).arm, allowance.guarded(lambda *done: told.append(done)))
     assert told == [(1, 5), (2, 5)]
