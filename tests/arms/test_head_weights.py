@@ -66,6 +66,7 @@ def test_another_seed_keeps_them(tiny, tmp_path):
     np.savez(path, np.ones((6, 3), np.float32), np.zeros(3, np.float32))
     experiment = resolve(tiny.patched({"frozen.head_weights": str(path)}))
     arm = Builder(experiment).build("frozen")
-    again = reseeded(arm, experiment.frozen, 5)
+    again = reseeded(arm, resolve(tiny.patched({"frozen.head_weights": str(path), "training.seed": 5})).frozen)
+    assert again.seed == 5
     np.testing.assert_array_equal(arm.model.get_weights()[-2], np.ones((6, 3)))
     np.testing.assert_array_equal(again.model.get_weights()[-2], np.ones((6, 3)))
