@@ -386,7 +386,8 @@ class Laboratory:
             self.progress(stage, done, total)
 
         with _quiet():
-            if experiment.phases_of(arm.name) or not _rewound(arm):
+            # A dataset goes on from where the probes left it, so another is made.
+            if experiment.phases_of(arm.name) or not arm.on_arrays:
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             asked = observed is not None and any(check.subject == "training" for check in self.checks)
             parts: list[tuple[Curve, ...]] = []
@@ -407,11 +408,6 @@ class Laboratory:
                         came_to = measure_outcome(at.model, observed, training.curves)
                         outcome |= {} if came_to is None else {phase: came_to}
         return _Run(joined(parts), outcome, epochs)
-
-
-def _rewound(arm: Arm) -> bool:
-    """Whether the arm's data begin anew: a dataset goes on from where the probes left it, so another is made."""
-    return all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None)
 
 
 def _observed(builder: Builder, name: ArmName) -> Observed:

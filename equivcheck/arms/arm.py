@@ -117,3 +117,8 @@ class Arm:
     def network(self) -> tuple[keras.Model, ...]:
         """The models that an image passes through, in order."""
         return (self.model,) if self.extractor is None else (self.extractor, self.model)
+
+    @property
+    def on_arrays(self) -> bool:
+        """Whether all its data are arrays, which begin anew in every fit; a dataset goes on from where it was left."""
+        return all(split.feed.arrays for split in (self.train, self.validation) if split is not None)

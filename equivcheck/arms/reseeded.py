@@ -38,7 +38,7 @@ def reseeded(arm: Arm, spec: ArmSpec) -> Arm | None:
     if arm.train.samples is None:
         return None
     if seed != arm.seed:
-        if spec.augmentation or spec.backbone.callable is not None or not _plain(arm):
+        if spec.augmentation or spec.backbone.callable is not None or not arm.on_arrays:
             return None
         set_seeds(seed)
         fresh = build_layers(spec.head)
@@ -50,7 +50,3 @@ def reseeded(arm: Arm, spec: ArmSpec) -> Arm | None:
             for variable, value in zip(old.variables, new.variables, strict=True):
                 variable.assign(value)
     return replace(arm, seed=seed, fit=fit_arguments(spec.training, arm.train.samples.classes))
-
-
-def _plain(arm: Arm) -> bool:
-    return all(split.feed.arrays for split in (arm.train, arm.validation) if split is not None)

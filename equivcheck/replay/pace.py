@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +12,10 @@ import keras
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import OrderTrace
 from equivcheck.replay.eligible import build, obstacle
-from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.rehearse import Rehearsals, runs_again
+from equivcheck.replay.training import Progress
 from equivcheck.trace.observed import Observed
 from equivcheck.trace.state import undisturbed
-
-#: Is told how many epochs are done, and how many there will be.
-Progress = Callable[[int, int], None]
 
 
 class OverBudgetError(BaseException):
@@ -102,8 +98,7 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals, allowed: float 
         Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
     """
     arm = observed.arm
-    splits = [split for split in (arm.train, arm.validation) if split is not None]
-    if arm.made_by is not None and not all(split.feed.arrays for split in splits):
+    if arm.made_by is not None and not arm.on_arrays:
         return 0.0
     sizes = _sizes(observed.train.order)
     samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))
@@ -128,7 +123,7 @@ def _runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
     try:
         with undisturbed(arm.model):
             return runs_again(arm, rehearsals)
-    except (RefusedError, Exception):  # noqa: BLE001  (the training itself meets it again, and says it or trains by fit)
+    except Exception:  # noqa: BLE001  (the training itself meets it again, and says it or trains by fit)
         return True
 
 
