@@ -387,7 +387,7 @@ class Laboratory:
 
         with _quiet():
             # A dataset goes on from where the probes left it, so another is made.
-            if experiment.phases_of(arm.name) or not arm.on_arrays:
+            if experiment.phases_of(arm.name) or not arm.begins_anew:
                 arm = replace(self.builder, experiment=experiment).build(arm.name)
             asked = observed is not None and any(check.subject == "training" for check in self.checks)
             parts: list[tuple[Curve, ...]] = []

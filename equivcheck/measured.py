@@ -333,6 +333,21 @@ def curves_equal(curves: Sequence[Curve], one: str, other: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a file says that is on no curve.
+
+    Attributes:
+        first: Line of the file, counted from 1.
+        last: The last of several such lines.
+        why: What it is.
+    """
+
+    first: int
+    last: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedLog:
     """The curves of one training that the user already has, as a file tells them.
 
@@ -348,6 +363,7 @@ class ObservedLog:
         planned_epochs: Epochs that were asked for; None where that is not told.
         training_samples: Training samples that the file speaks of.
         validation_samples: Validation samples that the file, or the user, speaks of.
+        left_out: What the file says beside its curves; of several files, with their names.
     """
 
     source: str
@@ -360,3 +376,4 @@ class ObservedLog:
     planned_epochs: int | None = None
     training_samples: int | None = None
     validation_samples: int | None = None
+    left_out: tuple[LeftOut, ...] = ()

@@ -16,14 +16,14 @@ from equivcheck.errors import SpecError
 from equivcheck.evidence import Evidence
 from equivcheck.findings import ArmName, Finding, Skipped
 from equivcheck.measured import Attribution, Curve, PhaseSpan, WhatIf, curves_equal
-from equivcheck.observed import read_logs
+from equivcheck.observed import Declared, read_logs
 from equivcheck.recorded import observed_of, run_recording
 from equivcheck.report.model import Report, Verdict
 from equivcheck.report.numbers import duration
 from equivcheck.report.ranking import ranked
 from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
-from equivcheck.spec import Document, Experiment, Recording, check_paths, load, recording, resolve
+from equivcheck.spec import CodeArm, Document, Experiment, Recording, check_paths, load, recording, resolve
 
 _NOT_REPRODUCIBLE = "EQ705"
 
@@ -167,7 +167,7 @@ def run_document(
         parameters={name: arm.parameters for name, arm in evidence.arms()},
         curves=trial.curves,
         attribution=shares,
-        observed=observed_of(evidence.logs),
+        observed=observed_of(evidence.logs, _declared(experiment, evidence)),
         versions=runtime.versions(),
         machine=runtime.machine(),
         settings=settings_of(evidence),
@@ -175,6 +175,19 @@ def run_document(
         phases=phases,
         what_if=what_if,
     )
+
+
+def _declared(experiment: Experiment, evidence: Evidence) -> dict[ArmName, Declared]:
+    """What the spec and its live data say of each arm's training."""
+    found: dict[ArmName, Declared] = {}
+    for name, arm in evidence.arms():
+        spec, phases = getattr(experiment, name), experiment.phases_of(name)
+        known = None if isinstance(spec, CodeArm) else spec.training
+        epochs = known and sum(known.in_phase(phase).epochs for phase in phases or ("",))
+        train, validation = arm.train, arm.validation
+        validated = None if validation is None else validation.available or len(validation.samples[0])
+        found[name] = Declared(epochs, len(train.batches[0]), len(train.samples[0]), validated)
+    return found
 
 
 def _too_long(seconds: float, budget: float) -> str:

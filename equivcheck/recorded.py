@@ -13,7 +13,7 @@ from equivcheck.evidence import Evidence
 from equivcheck.examine import examine
 from equivcheck.findings import ArmName, Skipped
 from equivcheck.measured import ObservedLog
-from equivcheck.observed import Parting, partings, read_logs
+from equivcheck.observed import Declared, Parting, partings, read_logs, unlike
 from equivcheck.report.model import Report, Verdict
 from equivcheck.report.observed_summary import summarise_logs
 from equivcheck.spec import Recording
@@ -65,15 +65,22 @@ def partings_of(logs: Mapping[ArmName, ObservedLog]) -> tuple[Parting, ...]:
     return partings(logs["bottleneck"], logs["frozen"])
 
 
-def observed_of(logs: Mapping[ArmName, ObservedLog]) -> dict[str, Any]:
-    """The report's ``observed``: each arm's curves, what they give away, and where the two part."""
-    told: dict[str, Any] = {arm: _plain(log) for arm, log in logs.items()}
+def observed_of(
+    logs: Mapping[ArmName, ObservedLog], declared: Mapping[ArmName, Declared] | None = None
+) -> dict[str, Any]:
+    """The report's ``observed``: each arm's curves, what they give away, and where the two part.
+
+    Args:
+        logs: The curves.
+        declared: What the spec says of the same trainings; None where it gives nothing but logs.
+    """
+    told: dict[str, Any] = {arm: _plain(log, (declared or {}).get(arm)) for arm, log in logs.items()}
     if parted := partings_of(logs):
         told["parting"] = [{key: _number(value) for key, value in asdict(each).items()} for each in parted]
     return told
 
 
-def _plain(log: ObservedLog) -> dict[str, Any]:
+def _plain(log: ObservedLog, declared: Declared | None) -> dict[str, Any]:
     values, rounding = log.metrics.get("val_accuracy", ()), log.rounding.get("val_accuracy", ())
     known = [(value, error) for value, error in zip(values, rounding, strict=True) if 0 <= value <= 1]
     period = period_of(values)
@@ -91,6 +98,8 @@ def _plain(log: ObservedLog) -> dict[str, Any]:
             [value for value, _ in known], [error for _, error in known]
         ),
         "period_epochs": period.length if period is not None else None,
+        "left_out": [asdict(each) for each in log.left_out],
+        "unlike_the_spec": [] if declared is None else list(unlike(log, declared)),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.samples import Samples
+from equivcheck.arms.wrapping import WrappingBatches
 from equivcheck.findings import ArmName
 
 
@@ -39,6 +40,20 @@ class Feed:
     def rows(self) -> npt.NDArray[Any] | None:
         """``(n, ...)`` the samples in the order in which they are stored; None where that is unknown."""
         return np.asarray(self.x) if self.arrays else self.stored
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether each training can be given the same batches: arrays, and generators that are known."""
+        return self.arrays or isinstance(self.x, WrappingBatches)
+
+    @property
+    def table(self) -> tuple[Any, Any]:
+        """Samples and labels, row by row, of a split that begins anew."""
+        return (self.x.x, self.x.y) if isinstance(self.x, WrappingBatches) else (self.x, self.y)
+
+    def anew(self) -> Feed:
+        """The split as it stands before any training, where it begins anew."""
+        return replace(self, x=self.x.anew()) if isinstance(self.x, WrappingBatches) else self
 
     def as_tuple(self) -> Any:
         """What ``validation_data`` takes."""
@@ -119,6 +134,6 @@ class Arm:
         return (self.model,) if self.extractor is None else (self.extractor, self.model)
 
     @property
-    def on_arrays(self) -> bool:
-        """Whether all its data are arrays, which begin anew in every fit; a dataset goes on from where it was left."""
-        return all(split.feed.arrays for split in (self.train, self.validation) if split is not None)
+    def begins_anew(self) -> bool:
+        """Whether all its data begin anew in every training; a dataset goes on from where it was left."""
+        return all(split.feed.begins_anew for split in (self.train, self.validation) if split is not None)

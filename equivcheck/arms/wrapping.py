@@ -44,6 +44,21 @@ class WrappingBatches(keras.utils.PyDataset):
         self.x, self.y, self.size, self.samples, self.seed, self.lost = x, y, batch_size, samples, seed, lost
         self.start, self.running = 0, False
 
+    def anew(self) -> WrappingBatches:
+        """The same generator, as it stands before its first batch."""
+        return WrappingBatches(
+            self.x, self.y, batch_size=self.size, samples=self.samples, seed=self.seed, lost=self.lost
+        )
+
+    def epochs(self, count: int) -> list[list[npt.NDArray[np.int64]]]:
+        """Row numbers of each batch of each epoch, from the generator's first batch on."""
+        start, found = 0, []
+        for _ in range(count):
+            batches = self.batches_from(start)
+            found.append([self._rows(start + index) for index in range(batches)])
+            start += batches + self.lost
+        return found
+
     def __len__(self) -> int:
         """Batches of the epoch that comes next or runs."""
         return self.batches_from(self.start)

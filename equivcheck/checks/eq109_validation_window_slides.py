@@ -78,9 +78,8 @@ validation = tf.data.Dataset.from_tensor_slices((x, y)).take(4).batch(2)
         kept = int(np.isin(np.unique(second), first).sum())
         yield self.finding(
             "both" if both else arm,
-            f"The {' and the '.join(sliding)} arm validates each epoch on other samples: of {len(np.unique(second))} "
-            f"in the second evaluation only {kept} were in the first ({len(np.unique(first))} samples). The validation "
-            "curve moves with them, whatever the head has learned.",
+            f"The {' and the '.join(sliding)} arm validates each epoch on other samples: "
+            f"{_moved(first, second, kept)}. The validation curve moves with them, whatever the head has learned.",
             measured={
                 "samples_in_first_evaluation": len(first),
                 "samples_in_second_evaluation": len(second),
@@ -113,6 +112,22 @@ def _slides(order: OrderTrace, told: int | None) -> bool:
         if identified or not np.array_equal(np.sort(labels), np.sort(order.labels[0])):
             return True
     return False
+
+
+def _moved(first: np.ndarray, second: np.ndarray, kept: int) -> str:
+    """In what the second evaluation is another than the first.
+
+    Args:
+        first: Its samples.
+        second: Those of the second.
+        kept: Different samples that are in both.
+    """
+    once, again = len(np.unique(first)), len(np.unique(second))
+    if kept < again:
+        return f"of {again} in the second evaluation only {kept} were in the first ({once} samples)"
+    times = [np.bincount(each, minlength=int(max(first.max(), second.max())) + 1) for each in (first, second)]
+    more = int(np.maximum(times[1] - times[0], 0).sum())
+    return f"each evaluation takes {len(second)} out of {again} samples, and the second takes {more} of them more often"
 
 
 def _same(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> bool:

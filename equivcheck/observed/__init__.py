@@ -2,5 +2,6 @@
 
 from equivcheck.observed.parting import Parting, partings
 from equivcheck.observed.reading import read_log, read_logs
+from equivcheck.observed.unlike import Declared, unlike
 
-__all__ = ["Parting", "partings", "read_log", "read_logs"]
+__all__ = ["Declared", "Parting", "partings", "read_log", "read_logs", "unlike"]

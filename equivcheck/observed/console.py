@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from equivcheck.errors import InputError
-from equivcheck.measured import ObservedLog
+from equivcheck.measured import LeftOut, ObservedLog
 from equivcheck.observed.epochs import Epoch, log_of
 from equivcheck.observed.numerals import NUMERAL, Numeral, numeral
 from equivcheck.observed.words import EPOCH, metric_name
@@ -48,7 +48,7 @@ def read_console(text: str, source: str) -> ObservedLog:
             f"{source}: tells of no epoch; expected lines of a Keras console log such as "
             '"16/16 [====] - 3s - loss: 0.6 - acc: 0.5 - val_loss: 0.7 - val_acc: 0.5"'
         )
-    return log_of(epochs, source, "console", planned_epochs=reader.planned, samples=counts)
+    return log_of(epochs, source, "console", planned_epochs=reader.planned, samples=counts, left_out=reader.left_out)
 
 
 def _drawings(line: str) -> Iterator[str]:
@@ -74,10 +74,12 @@ class _Reader:
     Attributes:
         source: Name of the file.
         planned: The largest number of epochs that was asked for.
+        left_out: What is on no curve.
     """
 
     source: str
     planned: int | None = None
+    left_out: list[LeftOut] = field(default_factory=list)
     _headed: list[Epoch] = field(default_factory=list)
     _bare: list[Epoch] = field(default_factory=list)
 
@@ -104,15 +106,34 @@ class _Reader:
     def epochs(self) -> list[Epoch]:
         """Epochs under their headings; in a log without headings, one for each finished line."""
         if self._headed:
-            return [epoch for epoch in self._headed if epoch.values]
+            for epoch in self._bare:
+                self._leave(epoch.line, "values before the heading of the first epoch")
+            return self._finished()
         told = [epoch for epoch in self._bare if epoch.validated] or self._bare
         for number, epoch in enumerate(told, start=1):
             epoch.number = number
         return told
 
+    def _finished(self) -> list[Epoch]:
+        """Epochs that came to their end; all that have values where none did."""
+        told = [epoch for epoch in self._headed if epoch.values]
+        over = [epoch for epoch in told if epoch.validated or epoch.total is None or epoch.step >= epoch.total]
+        for epoch in self._headed:
+            if not epoch.values:
+                self._leave(epoch.line, f"the heading of epoch {epoch.number}, which has no values")
+            elif over and epoch not in over:
+                self._leave(epoch.line, f"epoch {epoch.number}, which breaks off at {epoch.step} of {epoch.total}")
+            elif over and not epoch.validated and any(other.validated for other in over):
+                self._leave(epoch.line, f"no validation of epoch {epoch.number}")
+        return over or told
+
+    def _leave(self, line: int, why: str) -> None:
+        self.left_out.append(LeftOut(line, line, why))
+
     def _begin(self, number: int, planned: int, line: int) -> None:
         if self._headed and not self._headed[-1].values:
-            self._headed.pop()
+            empty = self._headed.pop()
+            self._leave(empty.line, f"the heading of epoch {empty.number}, which has no values")
         if self._headed and number <= self._headed[-1].number:
             last = self._headed[-1]
             raise InputError(
@@ -133,8 +154,17 @@ class _Reader:
         epoch = self._headed[-1]
         validates = any(name.startswith("val_") for name in drawing.values)
         another_bar = epoch.total is not None and (drawing.total != epoch.total or (drawing.step or 0) < epoch.step)
-        if not (epoch.values and not validates and (epoch.validated or another_bar)):
+        if epoch.values and not validates and (epoch.validated or another_bar):
+            self._leave(line, "values of another bar, such as that of evaluate")
+        elif validates and epoch.ended not in {None, line} and _contradicts(epoch, drawing):
+            self._leave(line, f"another end of epoch {epoch.number}, as of a second training")
+        else:
+            epoch.ended = line if validates else epoch.ended
             _update(epoch, drawing)
+
+
+def _contradicts(epoch: Epoch, drawing: _Drawing) -> bool:
+    return any(epoch.values.get(name, value) != value for name, value in drawing.values.items())
 
 
 def _update(epoch: Epoch, drawing: _Drawing) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 
 from equivcheck.errors import InputError
-from equivcheck.measured import ObservedLog
+from equivcheck.measured import LeftOut, ObservedLog
 from equivcheck.observed.epochs import Epoch, log_of
 from equivcheck.observed.numerals import Numeral, numeral
 from equivcheck.observed.words import metric_name
@@ -35,10 +35,14 @@ def read_csv_log(text: str, source: str, separator: str) -> ObservedLog:
     header = [metric_name(name.strip()) for name in next(rows)]
     counts_from = 0
     epochs: list[Epoch] = []
+    broken: list[LeftOut] = []
     for row in rows:
         line = rows.line_num
         if not any(cell.strip() for cell in row) or [metric_name(cell.strip()) for cell in row] == header:
             continue  # an empty line; the header again, where a training was appended
+        if len(row) < len(header) and line == len(lines) and epochs:
+            broken.append(LeftOut(line, line, f"a row that breaks off after {len(row)} of {len(header)} values"))
+            continue
         if len(row) != len(header):
             raise InputError(f"{source}:{line}: has {len(row)} values; the header of line 1 names {len(header)}")
         values = {name: _value(cell, name, f"{source}:{line}") for name, cell in zip(header, row, strict=True)}
@@ -55,7 +59,7 @@ def read_csv_log(text: str, source: str, separator: str) -> ObservedLog:
         epochs.append(Epoch(number, line, values))
     if not epochs:
         raise InputError(f"{source}: has a header and no row, of {len(lines)} lines; expected one row an epoch")
-    return log_of(epochs, source, "csv")
+    return log_of(epochs, source, "csv", left_out=broken)
 
 
 def _value(cell: str, name: str, place: str) -> Numeral:

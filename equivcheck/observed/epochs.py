@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from equivcheck.measured import ObservedLog
+from equivcheck.measured import LeftOut, ObservedLog
 from equivcheck.observed.numerals import Numeral
 
 
@@ -22,6 +22,7 @@ class Epoch:
         step: How far its progress bar came.
         total: Length of that bar; None where there was none.
         seconds: How long it took, where that is told.
+        ended: Line that told its validation metrics.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Epoch:
     step: int = 0
     total: int | None = None
     seconds: float = math.nan
+    ended: int | None = None
 
     @property
     def validated(self) -> bool:
@@ -44,6 +46,7 @@ def log_of(
     *,
     planned_epochs: int | None = None,
     samples: tuple[int | None, int | None] = (None, None),
+    left_out: Sequence[LeftOut] = (),
 ) -> ObservedLog:
     """Epochs as curves.
 
@@ -53,6 +56,7 @@ def log_of(
         kind: Its format.
         planned_epochs: Epochs that were asked for.
         samples: Training and validation samples that the file speaks of.
+        left_out: What is on no curve, in any order.
     """
     names = dict.fromkeys(name for epoch in epochs for name in epoch.values)
     missing = Numeral(math.nan, 0.0)
@@ -70,4 +74,16 @@ def log_of(
         planned_epochs=planned_epochs,
         training_samples=samples[0],
         validation_samples=samples[1],
+        left_out=_grouped(left_out),
     )
+
+
+def _grouped(left_out: Sequence[LeftOut]) -> tuple[LeftOut, ...]:
+    """Lines that follow one another for one reason as one: a bar may be drawn in a hundred lines."""
+    found: list[LeftOut] = []
+    for each in sorted(left_out, key=lambda one: (one.first, one.why)):
+        if found and found[-1].why == each.why and each.first <= found[-1].last + 1:
+            found[-1] = replace(found[-1], last=max(found[-1].last, each.last))
+        else:
+            found.append(each)
+    return tuple(found)

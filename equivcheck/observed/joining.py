@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
+from pathlib import PurePath
 
 from equivcheck.measured import ObservedLog
 
@@ -33,6 +35,9 @@ def joined(logs: Sequence[ObservedLog]) -> ObservedLog:
         seconds=tuple(seconds for log in logs for seconds in log.seconds or (math.nan,) * len(log.epochs)),
         planned_epochs=None if None in planned else sum(lengths),
         training_samples=next((log.training_samples for log in logs if log.training_samples is not None), None),
+        left_out=tuple(
+            replace(each, why=f"{each.why} ({PurePath(log.source).name})") for log in logs for each in log.left_out
+        ),
         validation_samples=next((log.validation_samples for log in logs if log.validation_samples is not None), None),
     )
 

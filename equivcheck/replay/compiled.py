@@ -35,6 +35,7 @@ class Tables:
         order: ``(passes, rows)`` row numbers; epoch ``e`` takes pass ``e`` modulo ``passes``.
         batch_size: Rows a step.
         validation: As ``train``; None where there is none.
+        validation_order: As ``order``; None for all rows as they stand.
         validation_batch_size: Rows a step of validation.
     """
 
@@ -42,6 +43,7 @@ class Tables:
     order: npt.NDArray[np.int64]
     batch_size: int
     validation: tuple[tf.Tensor, ...] | None
+    validation_order: npt.NDArray[np.int64] | None
     validation_batch_size: int
 
     @property
@@ -53,14 +55,27 @@ class Tables:
         """
         return (
             tuple((tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in self.train),
-            _static(self.train, self.batch_size),
+            _static(self.order.shape[1], self.batch_size),
             self.validation and tuple((tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in self.validation),
-            self.validation and _static(self.validation, self.validation_batch_size),
+            self.validation and _static(self._evaluated, self.validation_batch_size),
+            self.validation_order is not None,
         )
 
+    @property
+    def _evaluated(self) -> int:
+        """Rows that one evaluation takes."""
+        return self.validated if self.validation_order is None else int(self.validation_order.shape[1])
 
-def _static(table: tuple[tf.Tensor, ...], batch_size: int) -> int | None:
-    return batch_size if len(table[0]) % batch_size == 0 else None
+    @property
+    def validated(self) -> int:
+        """Rows that all evaluations take that are not the first ones again."""
+        if self.validation_order is not None:
+            return self.validation_order.size
+        return 0 if self.validation is None else len(self.validation[0])
+
+
+def _static(rows: int, batch_size: int) -> int | None:
+    return batch_size if rows % batch_size == 0 else None
 
 
 class Rehearsal:
@@ -87,12 +102,13 @@ class Rehearsal:
         self.names: tuple[str, ...] = ()
         self.state = list(variables_of(model) if state is None else state)
         self._model, self._step = model, step
-        _, self._size, _, self._validation_size = tables.specification
+        _, self._size, _, self._validation_size, ordered = tables.specification
         # Not through autograph, as Keras traces its own steps.
         function = tf.function(self._epochs, autograph=False)
         self._run = function.get_concrete_function(
             *(_specs(table) for table in (tables.train, tables.validation)),
             tf.TensorSpec((None, None), tf.int64),
+            tf.TensorSpec((None, None), tf.int64) if ordered else None,
             *(tf.TensorSpec((), tf.int32) for _ in range(4)),
         )
         refuse_unrepeatable(self._run)
@@ -126,13 +142,14 @@ class Rehearsal:
 
     def _chunks(self, tables: Tables, epochs: int, progress: Callable[[int, int], None]) -> npt.NDArray[np.float64]:
         """Leaves the graph now and then, so that somebody may be told, or stop it."""
-        order = tf.constant(tables.order)
+        orders = [None if one is None else tf.constant(one) for one in (tables.order, tables.validation_order)]
         sizes = tables.batch_size, tables.validation_batch_size
         done, count, parts = 0, 1, []
         while done < epochs:
             count = min(count, epochs - done)
             start = time.perf_counter()
-            parts.append(self._run(tables.train, tables.validation, order, *map(tf.constant, (done, count, *sizes))))
+            numbers = map(tf.constant, (done, count, *sizes))
+            parts.append(self._run(tables.train, tables.validation, *orders, *numbers))
             took = time.perf_counter() - start
             done += count
             progress(done, epochs)
@@ -140,12 +157,20 @@ class Rehearsal:
         return np.concatenate([part.numpy() for part in parts])
 
     def _epochs(
-        self, train: Any, validation: Any, order: Any, first: Any, count: Any, size: Any, validation_size: Any
+        self,
+        train: Any,
+        validation: Any,
+        order: Any,
+        validation_order: Any,
+        first: Any,
+        count: Any,
+        size: Any,
+        validation_size: Any,
     ) -> tf.Tensor:
         rows = tf.shape(order)[1]
 
         def epoch(number: Any, curves: tf.TensorArray) -> tuple[Any, tf.TensorArray]:
-            taken = order[(first + number) % tf.shape(order)[0]]
+            taken = _pass_of(order, first + number)
 
             def batch(start: Any) -> tuple[Any, ...]:
                 chosen = taken[start : tf.minimum(start + size, rows)]
@@ -154,7 +179,11 @@ class Rehearsal:
 
             logs = self._pass(rows, size, batch, training=True)
             if validation is not None:
-                logs |= {f"val_{name}": value for name, value in self._validate(validation, validation_size).items()}
+                table = validation
+                if validation_order is not None:
+                    chosen = _pass_of(validation_order, first + number)
+                    table = tuple(tf.gather(part, chosen) for part in validation)
+                logs |= {f"val_{name}": value for name, value in self._validate(table, validation_size).items()}
             self.names = tuple(sorted(logs))  # as fit's history has them
             point = [tf.cast(logs[name], tf.float64) for name in self.names]
             return number + 1, curves.write(number, tf.stack(point))
@@ -202,6 +231,10 @@ class Rehearsal:
 def own_step(model: keras.Model) -> Step:
     """The model's own steps on what the tables hold."""
     return lambda data, training: model.train_step(data) if training else model.test_step(data)
+
+
+def _pass_of(order: Any, epoch: Any) -> Any:
+    return order[epoch % tf.shape(order)[0]]
 
 
 def _specs(table: tuple[tf.Tensor, ...] | None) -> tuple[tf.TensorSpec, ...] | None:

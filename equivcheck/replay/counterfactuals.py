@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
 from equivcheck.arms.reseeded import reseeded, same_but_for_fit
-from equivcheck.errors import SpecError
+from equivcheck.errors import InputError, SpecError
 from equivcheck.findings import ArmName, Patch
 from equivcheck.measured import Curve
 from equivcheck.replay.game import Coalition
@@ -48,7 +48,7 @@ class Counterfactuals:
         try:
             experiment = self.patched(present, repetition)
             return tuple(curve for name in ("bottleneck", "frozen") for curve in self._curves(name, experiment))
-        except SpecError:  # one repair may need another
+        except (SpecError, InputError):  # one repair may need another
             return ()
 
     def patched(self, present: Coalition, repetition: int = 0) -> Experiment:

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 from keras.src.backend import config  # limits for debugging have no public reader
 
-from equivcheck.arms.arm import Arm
+from equivcheck.arms.arm import Arm, Split
+from equivcheck.arms.wrapping import WrappingBatches
 
 #: Arguments of ``fit`` that are understood, and what each must be; None: anything.
 _ARGUMENTS: dict[str, tuple[Any, ...] | None] = {
@@ -42,9 +43,10 @@ _WITHIN = ("train_step", "test_step", "compute_loss", "_compute_loss", "compute_
 
 def obstacle(arm: Arm) -> str | None:
     """Why only ``fit`` itself can train the arm; None where nothing speaks against compiling it."""
-    model, feed = arm.model, arm.train.feed
+    model = arm.model
     reasons = {
-        "its data are no arrays": not feed.arrays or (arm.validation is not None and not arm.validation.feed.arrays),
+        "its data are no arrays": not arm.begins_anew,
+        "its batches are not all of one size": not all(map(_is_even, (arm.train, arm.validation))),
         "the model has a fit of its own": any(_own(model, name) for name in _AROUND),
         "it is trained eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "it is compiled with jit_compile": model.jit_compile,
@@ -58,6 +60,14 @@ def obstacle(arm: Arm) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
+def _is_even(split: Split | None) -> bool:
+    """Whether a generator that wraps around gives batches of one size; arrays may end in a smaller one."""
+    if split is None or not isinstance(split.feed.x, WrappingBatches):
+        return True
+    batches = split.feed.x
+    return len(batches.x) % batches.size == 0 or len(batches.x) < batches.size
+
+
 def _understood(name: str, value: Any) -> bool:
     allowed = _ARGUMENTS.get(name, ())
     return allowed is None or any(type(value) is type(one) and value == one for one in allowed)
@@ -67,7 +77,7 @@ def build(arm: Arm) -> None:
     """Makes the variables of loss, metrics and optimizer, which ``fit`` makes on the way."""
     model, feed = arm.model, arm.train.feed
     # One row is enough: only shapes matter.
-    model._symbolic_build(data_batch=tuple(part[:1] for part in (feed.x, feed.y)))  # noqa: SLF001
+    model._symbolic_build(data_batch=tuple(part[:1] for part in feed.table))  # noqa: SLF001
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 

@@ -46,37 +46,40 @@ class Prefix:
     traced: dict[tuple[int | None, bool], Callable[[tf.Tensor], tf.Tensor]] = field(default_factory=dict)
     tables: dict[tuple[object, ...], tuple[tf.Tensor, npt.NDArray[Any]]] = field(default_factory=dict)
 
-    def features(self, x: tf.Tensor, order: npt.NDArray[Any] | None, *, batch_size: int, training: bool) -> tf.Tensor:
-        """The stored table, position by position of an epoch.
+    def features(self, x: tf.Tensor, order: npt.NDArray[Any], *, batch_size: int, training: bool) -> tf.Tensor:
+        """The stored table, position by position of all passes.
 
         Args:
             x: ``(rows, ...)`` as the model is fed; the same at every call with the same number of rows.
-            order: ``(rows,)`` row numbers in the order of every epoch; None for the order of the table.
+            order: ``(passes, taken)`` row numbers in the order of each pass.
             batch_size: Rows a step: batch statistics and even the kernels depend on it.
             training: As ``train_step`` runs the network, or as ``test_step``.
 
         Returns:
-            ``(rows, ...)`` in that order.
+            ``(passes * taken, ...)`` in that order.
 
         Raises:
             RefusedError: What lies before the frontier cannot be sure to be the same in every epoch.
         """
-        rows = np.arange(len(x)) if order is None else order
-        group = len(x), batch_size, training
-        key = *group, rows.tobytes()
+        rows = order.reshape(-1)
+        even = order.shape[1] % batch_size == 0
+        group = len(x), batch_size, even, training
+        key = *group, order.shape, rows.tobytes()
         if key in self.tables:
             self.tables[key] = self.tables.pop(key)  # now the last that was asked for
             return self.tables[key][0]
-        function = self._function(x, batch_size if len(x) % batch_size == 0 else None, training=training)
-        alike = [known for known in self.tables if known[:-1] == group]
+        function = self._function(x, batch_size if even else None, training=training)
+        alike = [known for known in self.tables if known[: len(group)] == group]
         with undisturbed(self.model) if writes(function) else nullcontext():
 
-            def compute(start: int) -> tf.Tensor:
-                return function(tf.gather(x, rows[start : start + batch_size]))
+            def compute(batch: npt.NDArray[Any]) -> tf.Tensor:
+                return function(tf.gather(x, batch))
 
             table = _rearranged(*self.tables[alike[-1]], rows, batch_size, compute) if alike else None
             if table is None:
-                table = tf.concat([compute(start) for start in range(0, len(x), batch_size)], 0)
+                starts = range(0, order.shape[1], batch_size)
+                batches = [taken[start : start + batch_size] for taken in order for start in starts]
+                table = tf.concat([compute(batch) for batch in batches], 0)
         for old in alike[: len(alike) + 1 - _KEPT]:
             del self.tables[old]
         self.tables[key] = table, rows
@@ -99,7 +102,7 @@ def _rearranged(
     known: npt.NDArray[Any],
     rows: npt.NDArray[Any],
     batch_size: int,
-    compute: Callable[[int], tf.Tensor],
+    compute: Callable[[npt.NDArray[Any]], tf.Tensor],
 ) -> tf.Tensor | None:
     """A table in another order, where a sample gives the same whatever its batch holds.
 
@@ -108,25 +111,28 @@ def _rearranged(
     Args:
         table: ``(rows, ...)`` what was computed.
         known: ``(rows,)`` row numbers in its order.
-        rows: ``(rows,)`` row numbers in the order that is asked for.
+        rows: ``(taken,)`` row numbers in the order that is asked for.
         batch_size: Rows a batch.
-        compute: The batch that begins at a place of that order.
+        compute: What the network gives for a batch of row numbers.
 
     Returns:
-        None where it does not, where no batch could tell, or where one batch is smaller and so may run other kernels.
+        None where it does not, where no batch could tell, where a row is not in the table, or where one batch is
+        smaller and so may run other kernels.
     """
-    if len(rows) % batch_size:
+    if len(rows) % batch_size or len(known) % batch_size:
         return None
-    place = np.empty_like(known)
+    place = np.full(max(known.max(), rows.max()) + 1, -1)
     place[known] = np.arange(len(known))
     taken = place[rows]
+    if (taken < 0).any():
+        return None
     batches = (taken // batch_size).reshape(-1, batch_size)
     # Batches of one hold no mates at all.
     mixed = np.flatnonzero((batches != batches[:, :1]).any(axis=1)) if batch_size > 1 else np.arange(len(rows))
     if not len(mixed):
         return None
     start = int(mixed[0]) * batch_size
-    again, stored = compute(start), tf.gather(table, taken[start : start + batch_size])
+    again, stored = compute(rows[start : start + batch_size]), tf.gather(table, taken[start : start + batch_size])
     return tf.gather(table, taken) if np.array_equal(again.numpy(), stored.numpy(), equal_nan=True) else None
 
 

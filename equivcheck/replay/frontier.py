@@ -18,7 +18,7 @@ import tensorflow as tf
 from keras.src.backend import get_keras_mask  # a tensor's mask has no public reader
 
 from equivcheck.errors import InconclusiveError
-from equivcheck.trace.behaviour import variables_of_layer
+from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import Handler, LayerCall, layers_by_path
 from equivcheck.trace.layers import overheard
 from equivcheck.trace.plan import is_composite
@@ -109,21 +109,33 @@ def run_through(model: keras.Model, x: tf.Tensor, *, training: bool) -> Pass:
     return Pass(tuple(calls), result, moved, training)
 
 
-def find_frontier(model: keras.Model, x: tf.Tensor, fit: Pass) -> Frontier | None:
+def find_frontier(model: keras.Model, x: tf.Tensor, fit: Pass, calm: Pass) -> Frontier | None:
     """The frontier of a model; None where everything has to run in every step.
 
     Args:
         model: A compiled and built model.
-        x: The samples that ``fit`` was passed with.
+        x: The samples that both were passed with.
         fit: The pass of ``train_step``.
+        calm: The pass of ``test_step``.
     """
-    calm = run_through(model, x, training=False)
-    moving = {id(variable) for variable in model.trainable_variables} | fit.moved | calm.moved
-    first = next((i for i, call in enumerate(fit.calls) if _is_live(call, moving)), len(fit.calls))
-    parts = {id(call.layer): _parts(call.layer) for call in fit.calls}
+    return _found(model, x, {*fit.moved, *calm.moved}, (fit, calm))
+
+
+def find_calm_frontier(model: keras.Model, x: tf.Tensor, fit: Pass, calm: Pass) -> Frontier | None:
+    """The frontier of evaluation alone, which augmentation and dropout leave to it; as for ``find_frontier``."""
+    seeds = {id(variable) for variable in variables_of(model) if is_seed(variable)}
+    return _found(model, x, {*(fit.moved - seeds), *calm.moved}, (calm,))
+
+
+def _found(model: keras.Model, x: tf.Tensor, moved: set[int], passes: Sequence[Pass]) -> Frontier | None:
+    """The last place where all passes can be cut; the first of them says what is called."""
+    calls = passes[0].calls
+    moving = {id(variable) for variable in model.trainable_variables} | moved
+    first = next((i for i, call in enumerate(calls) if _is_live(call, moving)), len(calls))
+    parts = {id(call.layer): _parts(call.layer) for call in calls}
     for place in range(first - 1, -1, -1):
-        found = _cut(fit.calls, place, parts)
-        if found is not None and _holds(model, x, fit, found) and _holds(model, x, calm, found):
+        found = _cut(calls, place, parts)
+        if found is not None and all(_holds(model, x, each, found) for each in passes):
             return found
     return None
 

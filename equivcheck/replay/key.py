@@ -85,7 +85,8 @@ def key_of(arm: Arm, *, joined: bool = False, digests: Digests | None = None) ->
     flags = [layer.trainable for layer in model._flatten_layers()]  # noqa: SLF001  (no public list)
     about = [_about(arm), joined, flags, tables.batch_size, tables.validation_batch_size]
     digest = hashlib.blake2b(json.dumps([*about, made_of], sort_keys=True).encode(), digest_size=20)
-    for array in (tables.order, *tables.train, *(tables.validation or ())):
+    orders = [order for order in (tables.order, tables.validation_order) if order is not None]
+    for array in (*orders, *tables.train, *(tables.validation or ())):
         digest.update(_digested(array_of(array)))
     variables = variables_of(model)
     for variable, value in zip(variables, values_of(variables), strict=True):

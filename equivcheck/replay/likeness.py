@@ -53,7 +53,9 @@ class Likeness:
     additive: bool
 
 
-def likeness(model: keras.Model, tables: Tables, fit: Pass, found: Frontier | None, x: tf.Tensor) -> Likeness | None:
+def likeness(
+    model: keras.Model, tables: Tables, fit: Pass, found: Frontier | None, calm: Frontier | None, x: tf.Tensor
+) -> Likeness | None:
     """What a model has in common with others; None where that is not known, as for code of the user's own.
 
     Args:
@@ -61,6 +63,7 @@ def likeness(model: keras.Model, tables: Tables, fit: Pass, found: Frontier | No
         tables: What its training is fed.
         fit: A few samples through it, as ``train_step`` does it.
         found: Its frontier, if its training starts there.
+        calm: The same of its evaluation.
         x: The samples of that pass.
     """
     calls = fit.calls if found is None else found.calls
@@ -81,6 +84,7 @@ def likeness(model: keras.Model, tables: Tables, fit: Pass, found: Frontier | No
         return None
     parts = {
         "layers": layers,
+        "evaluated": None if calm is None else len(calm.calls),
         "optimizer": [optimizer["class_name"], optimizer.get("module"), settings],
         "compiled": {name: value for name, value in configuration.items() if name != "optimizer"},
         "trainable": [places[id(variable)] for variable in model.trainable_variables],
@@ -93,7 +97,7 @@ def likeness(model: keras.Model, tables: Tables, fit: Pass, found: Frontier | No
         key = json.dumps(parts, sort_keys=True)
     except TypeError:  # something that only its own class could describe
         return None
-    return Likeness(key, state, _is_additive(model, calls))
+    return Likeness(key, state, _is_additive(model, calls if calm is None else calm.calls))
 
 
 def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:

@@ -98,7 +98,7 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals, allowed: float 
         Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
     """
     arm = observed.arm
-    if arm.made_by is not None and not arm.on_arrays:
+    if arm.made_by is not None and not arm.begins_anew:
         return 0.0
     sizes = _sizes(observed.train.order)
     samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
@@ -15,7 +16,16 @@ from equivcheck.evidence import ArmEvidence
 from equivcheck.replay.compiled import Rehearsal, Step, Tables, own_step
 from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Prefix
-from equivcheck.replay.frontier import TRIED, Frontier, Pass, blank, find_frontier, run_through, stand_in
+from equivcheck.replay.frontier import (
+    TRIED,
+    Frontier,
+    Pass,
+    blank,
+    find_calm_frontier,
+    find_frontier,
+    run_through,
+    stand_in,
+)
 from equivcheck.replay.graph import RefusedError, same_memory, values_of
 from equivcheck.replay.key import Digests
 from equivcheck.replay.likeness import Likeness, likeness
@@ -30,6 +40,8 @@ _MOST_BYTES = 1 << 30
 #: with a batch of one nearly all of the time goes into starting operations.
 _TOGETHER, _LARGE = 1024, 32
 
+_ALL = "the whole network was run in every step"
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -40,6 +52,7 @@ class Cut:
         tried: The samples of its pass.
         fit: The pass of its ``train_step``.
         prefix: The network up to the frontier; None where everything runs in every step.
+        calm: The network up to the frontier of evaluation: the same, or where there is none, one of its own.
         values: What the variables held that training must not move.
         why: How much of the network runs again.
     """
@@ -48,6 +61,7 @@ class Cut:
     tried: tf.Tensor
     fit: Pass
     prefix: Prefix | None
+    calm: Prefix | None
     values: tuple[tf.Tensor, ...]
     why: str
 
@@ -100,18 +114,21 @@ def rehearse(
     model, tables = arm.model, tables_of(arm)
     x = tables.train[0]
     tried = tf.gather(x, np.arange(TRIED) % len(x))
-    cut = _cut(arm, tables, tried, rehearsals)
+    cut = _cut(arm, tried, rehearsals)
     _refuse_hidden_draws(model, cut.fit, evidence)
-    fit, why = cut.fit, cut.why
-    found = None if cut.prefix is None else cut.prefix.found
-    step = own_step(model)
-    if cut.prefix is not None:
-        step = _step_behind(cut.prefix.found, model, tf.TensorSpec(x.shape[1:], x.dtype))
-        tables = _tables_behind(cut.prefix, tables)
-    alike = likeness(model, tables, fit, found, cut.tried)
+    prefix, calm, why = cut.prefix, cut.calm, cut.why
+    if prefix is not None and _is_too_large(prefix.found, tables.train[0], tables.order.size):
+        why = f"{_ALL}, because the output of {prefix.found.path} is too large to keep"
+        prefix = None
+    if calm is not None and tables.validation is not None:
+        calm = None if _is_too_large(calm.found, tables.validation[0], tables.validated) else calm
+    step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), prefix, calm)
+    tables = _tables_behind(prefix, calm, tables)
+    found, evaluated = (None if each is None else each.found for each in (prefix, calm))
+    alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
     if rehearsals.joined and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
         tables = replace(tables, validation_batch_size=_TOGETHER)
-        alike = likeness(model, tables, fit, found, cut.tried)
+        alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
     rehearsal = _rehearsal(model, tables, step, alike, rehearsals)
     epochs = int(arm.fit.get("epochs", 1))
     curves = rehearsal.run(tables, epochs, progress, None if alike is None else alike.state)
@@ -125,7 +142,8 @@ def runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
     """Whether the whole network of an arm, built, runs in every epoch of its compiled training."""
     tables = tables_of(arm)
     x = tables.train[0]
-    return _cut(arm, tables, tf.gather(x, np.arange(TRIED) % len(x)), rehearsals).prefix is None
+    prefix = _cut(arm, tf.gather(x, np.arange(TRIED) % len(x)), rehearsals).prefix
+    return prefix is None or _is_too_large(prefix.found, x, tables.order.size)
 
 
 def _rehearsal(
@@ -138,81 +156,101 @@ def _rehearsal(
     return rehearsals.known[alike.key]
 
 
-def _cut(arm: Arm, tables: Tables, tried: tf.Tensor, rehearsals: Rehearsals) -> Cut:
+def _cut(arm: Arm, tried: tf.Tensor, rehearsals: Rehearsals) -> Cut:
     """Where the arm's network is cut, found out once for a model, its data and what stands before the cut."""
     split = arm.validation
     trained = hash(tuple(variable.trainable for variable in arm.model.variables))  # a later phase may train more of it
-    key = id(arm.model), id(arm.train.feed.x), id(split.feed.x) if split else 0, len(tables.order), trained
+    key = id(arm.model), id(arm.train.feed.rows), id(split.feed.rows) if split else 0, trained
     known = rehearsals.cuts.get(key)
     if known is not None and _unmoved(known):
         return known
     fit = run_through(arm.model, tried, training=True)
-    found, why = _frontier(arm, tables, tried, fit)
+    found, calm, why = _frontiers(arm, tried, fit)
     prefix = None if found is None else Prefix(arm.model, found)
-    rehearsals.cuts[key] = cut = Cut(arm, tried, fit, prefix, tuple(values_of(_before(arm.model, found))), why)
+    evaluated = prefix if calm is None or calm is found else Prefix(arm.model, calm)
+    held = tuple(values_of(_before(arm.model, calm)))
+    rehearsals.cuts[key] = cut = Cut(arm, tried, fit, prefix, evaluated, held, why)
     return cut
 
 
 def _unmoved(cut: Cut) -> bool:
     """Whether everything before the cut is as it was."""
-    found = None if cut.prefix is None else cut.prefix.found
+    found = None if cut.calm is None else cut.calm.found
     return all(
         same_memory(one, other) or np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
         for one, other in zip(cut.values, values_of(_before(cut.arm.model, found)), strict=True)
     )
 
 
-def _frontier(arm: Arm, tables: Tables, tried: tf.Tensor, fit: Pass) -> tuple[Frontier | None, str]:
-    """Where the training may start, and how to say it."""
+def _frontiers(arm: Arm, tried: tf.Tensor, fit: Pass) -> tuple[Frontier | None, Frontier | None, str]:
+    """Where the steps of training and of evaluation may start, and how to say it; mostly they are one."""
     if arm.name == "bottleneck":
-        return None, "all that is trained on stored features was run in every step"
+        return None, None, "all that is trained on stored features was run in every step"
     if not has_plain_steps(arm.model):
-        return None, "the whole network was run in every step, because the model has steps of its own"
-    if len(tables.order) > 1:
-        return None, "the whole network was run in every step, because its batches change from epoch to epoch"
-    found = find_frontier(arm.model, tried, fit)
-    if found is None:
-        return None, "the whole network was run in every step, because it changes from its first layers on"
+        return None, None, f"{_ALL}, because the model has steps of its own"
+    calm = run_through(arm.model, tried, training=False)
+    found = find_frontier(arm.model, tried, fit, calm)
+    if found is not None:
+        return found, found, f"all up to {found.path} was run once"
+    why = f"{_ALL}, because it changes from its first layers on"
+    return None, find_calm_frontier(arm.model, tried, fit, calm), why
+
+
+def _is_too_large(found: Frontier, x: tf.Tensor, taken: int) -> bool:
+    """Whether the features of all passes through a split take more memory than they may."""
     each = int(np.prod(found.shape)) * found.feature.dtype.size
-    rows = len(tables.train[0]) + (0 if tables.validation is None else len(tables.validation[0]))
-    images = int(np.prod(tables.train[0].shape[1:])) * tables.train[0].dtype.size
-    if each * rows > max(_MOST_BYTES, images * rows):
-        return None, f"the whole network was run in every step, because the output of {found.path} is too large to keep"
-    return found, f"all up to {found.path} was run once"
+    images = int(np.prod(x.shape)) * x.dtype.size
+    return bool(each * taken > max(_MOST_BYTES, images))
 
 
-def _tables_behind(prefix: Prefix, tables: Tables) -> Tables:
-    """The tables with the stored features in the place of the images, in the order of an epoch."""
-    x, *rest = tables.train
-    order = tables.order[0]
-    features = prefix.features(x, order, batch_size=tables.batch_size, training=True)
-    train = (features, *(tf.gather(part, order) for part in rest))
-    validation = tables.validation
-    if validation is not None:
-        size = tables.validation_batch_size
-        calm = prefix.features(validation[0], None, batch_size=size, training=False)
-        validation = (calm, *validation[1:])
-    return replace(tables, train=train, order=np.arange(len(order))[None], validation=validation)
+def _tables_behind(prefix: Prefix | None, calm: Prefix | None, tables: Tables) -> Tables:
+    """The tables with stored features in the place of the images, in the order of the epochs."""
+    if prefix is not None:
+        train, order = _behind(prefix, tables.train, tables.order, tables.batch_size, training=True)
+        tables = replace(tables, train=train, order=order)
+    if calm is None or tables.validation is None:
+        return tables
+    taken = tables.validation_order
+    whole = np.arange(len(tables.validation[0]))[None] if taken is None else taken
+    validation, places = _behind(calm, tables.validation, whole, tables.validation_batch_size, training=False)
+    return replace(tables, validation=validation, validation_order=None if taken is None else places)
 
 
-def _step_behind(found: Frontier, model: keras.Model, image: tf.TensorSpec) -> Step:
-    """The model's own steps, with stored features at the frontier and nothing run before it."""
+def _behind(
+    prefix: Prefix, table: tuple[tf.Tensor, ...], order: npt.NDArray[np.int64], batch_size: int, *, training: bool
+) -> tuple[tuple[tf.Tensor, ...], npt.NDArray[np.int64]]:
+    """A table, all passes one behind the other, and where each of them is now."""
+    x, *rest = table
+    features = prefix.features(x, order, batch_size=batch_size, training=training)
+    taken = order.reshape(-1)
+    return (features, *(tf.gather(part, taken) for part in rest)), np.arange(order.size).reshape(order.shape)
+
+
+def _step(model: keras.Model, image: tf.TensorSpec, prefix: Prefix | None, calm: Prefix | None) -> Step:
+    """The model's own steps, with stored features at the frontier, where there is one, and nothing run before it."""
+    own = own_step(model)
 
     def step(data: tuple[Any, ...], training: bool) -> Any:  # noqa: FBT001  (its place is in Step)
+        behind = prefix if training else calm
+        if behind is None:
+            return own(data, training)
         feature, *rest = data
-        with hooked(model, stand_in(found, feature)):
-            return own_step(model)((blank(image, feature), *rest), training)
+        with hooked(model, stand_in(behind.found, feature)):
+            return own((blank(image, feature), *rest), training)
 
     return step
 
 
 def _before(model: keras.Model, found: Frontier | None) -> list[Any]:
-    """The variables that training must not move, because what they make is stored."""
+    """The variables that training must not move, because what they make is stored.
+
+    What lies before the frontier of evaluation alone may draw, while it is trained, and so move a generator.
+    """
     if found is None:
         return []
     behind = {id(variable) for call in found.calls for variable in variables_of_layer(call.layer)}
     behind |= {id(variable) for variable in (*model.metrics_variables, *model.optimizer.variables)}
-    return [variable for variable in variables_of(model) if id(variable) not in behind]
+    return [variable for variable in variables_of(model) if id(variable) not in behind and not is_seed(variable)]
 
 
 def _refuse_hidden_draws(model: keras.Model, fit: Pass, evidence: ArmEvidence | None) -> None:

@@ -116,14 +116,14 @@ def train_by_fit(arm: Arm, progress: Progress, why: str = "") -> Training:
     epochs = int(arm.fit.get("epochs", 1))
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _logs: progress(epoch + 1, epochs))
     callbacks = [*arm.fit.get("callbacks", ()), report]
-    feed = arm.train.feed
+    feed = arm.train.feed.anew()
     keras.utils.set_random_seed(arm.seed)
     with user_code(arm.made_by, f"fit of the {arm.name} arm"):
         history = arm.model.fit(
             feed.x,
             feed.y,
             sample_weight=feed.sample_weight,
-            validation_data=arm.validation.feed.as_tuple() if arm.validation is not None else None,
+            validation_data=arm.validation.feed.anew().as_tuple() if arm.validation is not None else None,
             **{"verbose": 0, **arm.fit, "callbacks": callbacks},
         )
     curves = tuple(

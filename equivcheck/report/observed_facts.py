@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -48,6 +48,23 @@ def curves_of(arm: str, log: Mapping[str, Any]) -> list[Curve]:
         column = (told.get(epoch) for epoch in range(1, max(log["epochs"]) + 1))
         found.append(Curve(arm, metric, tuple(math.nan if value is None else float(value) for value in column)))
     return found
+
+
+def remarks(log: Mapping[str, Any]) -> list[str]:
+    """What the file says that is on no curve, and what it says otherwise than the spec; none in older reports."""
+    told = []
+    for each in _listed(log, "left_out"):
+        if isinstance(each, Mapping) and {"first", "last", "why"} <= each.keys():
+            first, last = each["first"], each["last"]
+            lines = f"line {first} is" if first == last else f"lines {first} to {last} are"
+            told.append(f"{lines} left out: {each['why']}")
+    if unlike := _listed(log, "unlike_the_spec"):
+        told.append(f"the log is of another training than the spec describes: {'; '.join(map(str, unlike))}")
+    return told
+
+
+def _listed(log: Mapping[str, Any], key: str) -> Sequence[Any]:
+    return found if isinstance(found := log.get(key), list | tuple) else ()
 
 
 def final(log: Mapping[str, Any], metric: str) -> str:

@@ -184,3 +184,59 @@ def test_a_line_of_rubbish_takes_no_time(read, noise):
     start = time.perf_counter()
     assert read(KERAS_1 + noise + "\n").epochs == (1, 2)
     assert time.perf_counter() - start < 10
+
+
+def left_out(log):
+    return [(each.first, each.last, each.why) for each in log.left_out]
+
+
+def test_a_whole_log_leaves_nothing_out(read):
+    for text in KINDS.values():
+        assert read(text).left_out == ()
+
+
+def test_an_epoch_that_breaks_off_is_no_point(read):
+    broken = "Epoch 3/50\n 7/16 [=====>........] - ETA: 3s - loss: 9.0000 - acc: 0.1000\n"
+    log = read(KERAS_1 + broken)
+    assert log.epochs == (1, 2)
+    assert left_out(log) == [(6, 6, "epoch 3, which breaks off at 7 of 16")]
+
+
+def test_a_log_of_nothing_but_an_unfinished_epoch_is_read(read):
+    assert read("Epoch 1/50\n 7/16 [=====>........] - ETA: 3s - loss: 9.0000 - acc: 0.1000\n").epochs == (1,)
+
+
+def test_a_log_that_ends_before_its_validation(read):
+    log = read(KERAS_1 + "Epoch 3/50\n16/16 [======] - 2s - loss: 0.1000 - acc: 0.9000\nEpoch 4/50\n")
+    assert log.epochs == (1, 2, 3)
+    assert repr(log.metrics["val_loss"][-1]) == "nan"
+    assert left_out(log) == [
+        (6, 6, "no validation of epoch 3"),
+        (8, 8, "the heading of epoch 4, which has no values"),
+    ]
+
+
+def test_a_log_whose_beginning_is_missing(read):
+    log = read("\n".join(KERAS_1.splitlines()[2:]))
+    assert log.epochs == (2,)
+    assert left_out(log) == [(1, 1, "values before the heading of the first epoch")]
+
+
+def test_values_of_other_bars_are_left_out_together(read):
+    """A run in CI draws each state of a bar on a line of its own."""
+    evaluated = "".join(f"{step}/3 [====] - 1s - loss: 0.9000 - acc: 0.1000\n" for step in (1, 2, 3))
+    assert left_out(read(KERAS_1 + evaluated)) == [(6, 8, "values of another bar, such as that of evaluate")]
+
+
+def test_two_trainings_in_one_file_are_told_apart(read):
+    """Two processes that write to one file: both begin an epoch before either ends it."""
+    one, other = KERAS_1, KERAS_1.replace("16/16", "24/24").replace("0.4375", "0.1").replace("0.8125", "0.2")
+    mixed = "\n".join(f"{mine}\n{theirs}" for mine, theirs in zip(one.splitlines(), other.splitlines(), strict=True))
+    log = read(mixed)
+    assert log.metrics["accuracy"][0] == 0.4375
+    assert left_out(log) == [
+        (3, 3, "the heading of epoch 1, which has no values"),
+        (6, 6, "another end of epoch 1, as of a second training"),
+        (7, 7, "the heading of epoch 2, which has no values"),
+        (10, 10, "another end of epoch 2, as of a second training"),
+    ]

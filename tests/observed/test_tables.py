@@ -47,11 +47,18 @@ def test_a_table_that_counts_from_one_and_one_that_does_not_count(read):
     assert read("loss,acc\n0.5,0.1\n0.4,0.2\n").epochs == (1, 2)
 
 
+def test_a_last_row_that_breaks_off_is_left_out(read):
+    log = read(CSV + "2,0.75,1.1")
+    assert log.epochs == (1, 2)
+    assert [(each.first, each.why) for each in log.left_out] == [(4, "a row that breaks off after 3 of 6 values")]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("epoch,loss\n", "has a header and no row"),
         ("epoch,loss\n0,0.5\n1,0.4,9\n", "3: has 3 values; the header of line 1 names 2"),
+        ("epoch,loss\n0,0.5\n1\n2,0.4\n", "3: has 1 values; the header of line 1 names 2"),
         ("epoch,loss\n0,0.5\n1,high\n", "3: loss is 'high'; expected a number"),
         ("epoch,loss\nnan,0.5\n", "2: epoch is 'nan'; expected a number"),
         ("epoch,loss\n0,0.5\n1,0.4\n0,0.5\n", "4: epoch 0 comes after a later one, so the file holds more than one "),

@@ -124,7 +124,7 @@ def frontier_of(model):
 
     build(arm_of(model))
     x = tf.constant(IMAGES[:TRIED])
-    return find_frontier(model, x, run_through(model, x, training=True))
+    return find_frontier(model, x, *(run_through(model, x, training=training) for training in (True, False)))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,42 @@ def frontier_of(model):
 def test_where_the_network_is_cut(make, kind, path, tensorflow):
     found = frontier_of(make(kind))
     assert (found and found.path) == path
+
+
+@pytest.mark.parametrize(
+    ("kind", "moved", "path"),
+    [
+        ("early", False, "pool"),  # noise is drawn in training only
+        ("early", True, "noise"),  # what trains is evaluated anew
+        ("penalty", False, None),  # a loss of its own shows in every evaluation
+    ],
+)
+def test_where_evaluation_is_cut_that_training_cannot_be(kind, moved, path, tensorflow):
+    import tensorflow as tf
+
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.frontier import TRIED, find_calm_frontier, run_through
+
+    model = flat(kind)
+    model.get_layer("conv").trainable = moved
+    build(arm_of(model))
+    x = tf.constant(IMAGES[:TRIED])
+    fit, calm = (run_through(model, x, training=training) for training in (True, False))
+    found = find_calm_frontier(model, x, fit, calm)
+    assert (found and found.path) == path
+
+
+def test_evaluation_is_run_once_where_only_training_draws(assert_as_fit):
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train
+
+    arm, kept = arm_of(flat("early")), Rehearsals()
+    train(arm, lambda *_: None, rehearsals=kept)
+    (cut,) = kept.cuts.values()
+    assert cut.prefix is None
+    assert len(cut.calm.tables) == 1
+    for make in (flat, nested):
+        assert_as_fit(*(arm_of(make("early"), batch_size=5) for _ in range(2)))
 
 
 def test_what_trains_is_never_stored(tensorflow):
@@ -200,12 +236,13 @@ def test_batch_statistics_are_run_once_where_they_stay(version, path, assert_as_
 
 def test_features_too_large_to_keep_are_not_kept(monkeypatch, tensorflow, assert_as_fit):
     from equivcheck.replay import rehearse
+    from equivcheck.replay.frontier import Frontier
 
     monkeypatch.setattr(rehearse, "_MOST_BYTES", 1)
     monkeypatch.setattr(
         rehearse,
         "find_frontier",
-        lambda *_: type("F", (), {"path": "x", "shape": (10**9,), "feature": tensorflow.zeros(1)}),
+        lambda *_: Frontier("x", (10**9,), {}, (), tensorflow.zeros(1)),
     )
     why = "the whole network was run in every step, because the output of x is too large to keep"
     assert_as_fit(*(arm_of(flat("plain")) for _ in range(2)), why)

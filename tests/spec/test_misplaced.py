@@ -15,6 +15,7 @@ from equivcheck.spec.misplaced import misplaced
         ("frozen", {"training": {"samples_per_epoch": 3}}, ["training.samples_per_epoch"]),
         ("frozen", {"training": {"validation_samples": 3}, "keras_semantics": "2.1"}, ["training.validation_samples"]),
         ("frozen", {"training": {"samples_per_epoch": 3}, "keras_semantics": "1.2"}, []),
+        ("frozen", {"training": {"samples_per_epoch": 3}, "keras_semantics": "3"}, []),
         ("frozen", {"training": {"validation_steps": 3}, "keras_semantics": "1"}, ["training.validation_steps"]),
         ("frozen", {"training": {"validation_steps": 3}}, []),
         (

@@ -19,7 +19,7 @@ from equivcheck.report.html.text import block, prose, word
 from equivcheck.report.html.tree import tree
 from equivcheck.report.html.waterfall import bars
 from equivcheck.report.numbers import ABSENT, measured, metric_share, number, points
-from equivcheck.report.observed_facts import FACTS, curves_of, logs_of
+from equivcheck.report.observed_facts import FACTS, curves_of, logs_of, remarks
 from equivcheck.report.observed_facts import final as final_of_log
 from equivcheck.report.phase_words import differing, end_metrics, ends, in_phases, marks
 from equivcheck.report.prose import counted
@@ -139,4 +139,5 @@ def _observed(report: Report) -> dict[str, Any] | None:
         if any(metric in log["metrics"] for log in logs.values())
     ]
     told = [curve for arm, log in logs.items() for curve in curves_of(arm, log)]
-    return {"arms": list(logs), "rows": rows, "charts": charts(told)}
+    said = [f"{arm}: {remark}." for arm, log in logs.items() for remark in remarks(log)]
+    return {"arms": list(logs), "rows": rows, "charts": charts(told), "remarks": said}

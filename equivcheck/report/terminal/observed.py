@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from equivcheck.report.curve_gap import METRIC_NAMES
 from equivcheck.report.numbers import is_accuracy
-from equivcheck.report.observed_facts import FACTS, curves_of, final, logs_of
+from equivcheck.report.observed_facts import FACTS, curves_of, final, logs_of, remarks
 from equivcheck.report.terminal.curves import drawing, legend
 
 if TYPE_CHECKING:
@@ -34,3 +34,6 @@ def observed(page: Page, report: Report) -> None:
         if any(metric in log["metrics"] for log in logs.values()):
             table.add_row(page.prose(f"final {name}"), *(page.prose(final(log, metric)) for log in logs.values()))
     page.write(table)
+    for arm, log in logs.items():
+        for remark in remarks(log):
+            page.paragraph(f"{arm}: {remark}.", "dim")
