@@ -246,6 +246,8 @@ class StoredTrace:
         nearest: ``(p,)`` the row whose stored features are nearest to it.
         nearest_distance: ``(p,)`` how far those are.
         stored: Rows that are stored.
+        drawn: Called again from another seed, the user's function stores features of these rows that were stored
+            nowhere before, of a backbone with the same weights; None where that was not tried.
     """
 
     rows: npt.NDArray[np.int64]
@@ -253,6 +255,7 @@ class StoredTrace:
     nearest: npt.NDArray[np.int64]
     nearest_distance: npt.NDArray[np.float64]
     stored: int
+    drawn: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,11 +288,14 @@ class RepeatTrace:
         variables: Weights and statistics that were compared.
         other_variables: Full paths of those that have other values the second time.
         other_data: Its training data, as arrays or as the first epoch of its iterator, are others or in another order.
+        rescaled: Arrays of the user's modules whose range each of the two calls changed, as ``module.NAME``: what is
+            computed in place goes further with each call.
     """
 
     variables: int
     other_variables: tuple[str, ...]
     other_data: bool
+    rescaled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expect
 from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.rehearse import Rehearsals
 from equivcheck.spec import Advice, CodeArm, Experiment, resolve
-from equivcheck.trace.again import images_suspicious, kept_arrays, with_images_again
+from equivcheck.trace.again import called_again, kept_arrays, suspects
 from equivcheck.trace.observed import Observed, observe
 from equivcheck.trace.outcome import measure_outcome
 from equivcheck.trace.pair import trace_pair
@@ -164,11 +164,11 @@ class Laboratory:
             frozen = _observed(builder, "frozen")
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
-            if images_suspicious(evidence):
+            if suspected := suspects(evidence):
                 with kept_arrays(bottleneck.arm, frozen.arm):
                     for observed in (bottleneck, frozen):
-                        built = builder.again(observed.arm.name)
-                        evidence = evidence if built is None else with_images_again(evidence, observed, built)
+                        built = builder.again(observed.arm.name) if observed.arm.name in suspected else None
+                        evidence = evidence if built is None else called_again(evidence, observed, built)
         evidence = replace(evidence, phase=phase_of(experiment, bottleneck, frozen))
         return Probed(experiment, bottleneck, frozen, evidence, Examination((), (), (), ()))
 

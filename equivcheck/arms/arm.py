@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -110,6 +110,8 @@ class Arm:
         made_by: ``module:function`` of the user's that made the arm or its backbone; None where a spec says it all.
         prepare: From raw pixels to what the backbone is fed, augmentation left out; None for an arm from code.
         own_prepare: The user's own function of it, given no copy; None where the preprocessing is not the user's.
+        rescaled: Arrays of the user's modules whose range changed while the user's function made the arm, by
+            ``module.NAME``.
         phase: Name of the phase that it stands before, for a training in phases.
         later: The phases behind that one.
     """
@@ -125,6 +127,7 @@ class Arm:
     made_by: str | None = None
     prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
     own_prepare: Callable[[npt.NDArray[Any]], Any] | None = None
+    rescaled: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     phase: str = ""
     later: tuple[Later, ...] = ()
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Feed, Split
+from equivcheck.arms.module_arrays import rescaled_arrays
 from equivcheck.arms.user_code import call_user_function, load_user_function
 from equivcheck.errors import InputError
 from equivcheck.findings import ArmName
@@ -38,7 +39,8 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEE
     # A module draws too when it is imported, and that happens once.
     load_user_function(function, folder=folder)
     keras.utils.set_random_seed(seed)
-    returned = call_user_function(function, folder=folder)
+    with rescaled_arrays(function) as rescaled:
+        returned = call_user_function(function, folder=folder)
     model = getattr(returned, "model", None)
     if not isinstance(model, keras.Model):
         raise InputError(
@@ -83,6 +85,7 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEE
         seed=SEED,
         extractor=backbone if name == "bottleneck" else None,
         made_by=function,
+        rescaled=rescaled,
     )
 
 

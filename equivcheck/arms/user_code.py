@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from equivcheck.arms.said import described
@@ -67,6 +68,11 @@ def user_code(name: str | None, doing: str = "") -> Iterator[None]:
             raise
         what = f"{name}: {doing}" if doing else name
         raise UserCodeError(f"{what} raised {described(error)}") from error
+
+
+def user_modules(name: str) -> list[ModuleType]:
+    """The module of ``module:function``, once it was loaded, and those beside the spec that it imported."""
+    return [sys.modules[module] for module in {name.partition(":")[0]: None, **_HOMES} if module in sys.modules]
 
 
 #: The folder that each module beside a spec came from: the next spec may have a train.py of its own.

@@ -34,10 +34,13 @@ features = keras.layers.Flatten()(images)
         "The images behind the features are compared with what the arm's own preprocessing makes of the raw samples. "
         "Where raw samples are not known they are compared with the frozen arm's, sample by sample: every picture is "
         "moved, mirrored or brightened in its own way; and, where that looks so, the user's function is called again "
-        "from another seed to see whether it gives other images."
+        "from another seed to see whether it gives other images. It is also called again where the stored features are "
+        "not what the backbone gives for the images: to see whether it stores other features then."
     )
     mistaken_for = (
-        "Another resize or crop, which changes all pictures alike (EQ206). Augmentation of the frozen arm only (EQ205)."
+        "Another resize or crop, which changes all pictures alike (EQ206). Augmentation of the frozen arm only "
+        "(EQ205). Features of one augmented pass that always draws from a seed of its own, beside images that are not "
+        "augmented: only that they belong to no image can be told then (EQ111)."
     )
     advice = (
         "Extract features from images that are not augmented (a generator with rescaling only, no Random layers in "
@@ -52,7 +55,7 @@ features = keras.layers.Flatten()(images)
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
         """One finding where the features' images are random views."""
-        images, gap = evidence.bottleneck.images, evidence.image_gap
+        images, gap, drawn = evidence.bottleneck.images, evidence.image_gap, _drawn(evidence)
         again = images.again is not None and images.again.kind == "views"
         views = gap is not None and gap.kind == "views"
         if images.redrawn is not None:
@@ -63,7 +66,7 @@ features = keras.layers.Flatten()(images)
             other = evidence.frozen.images
             theirs = other.again is not None and other.again.kind == "views"
             baked = again or (views and not other.changing and not theirs)
-        if not baked:
+        if not baked and not drawn:
             return
         yield self.finding(
             "bottleneck",
@@ -74,12 +77,23 @@ features = keras.layers.Flatten()(images)
                 "changed_fraction_of_images": images.redrawn,
                 "moved_pixels_of_32": round(gap.moved, 3) if gap is not None and views else None,
                 "other_images_when_extracted_again": again,
+                "other_features_when_extracted_again": drawn,
                 "frozen_arm_augments_in_every_epoch": _live(evidence),
             },
             expected="features of the samples themselves",
             patch={"bottleneck.augmentation": "none", "frozen.augmentation": "none"},
             key="augmentation",
         )
+
+
+def _drawn(evidence: Evidence) -> bool:
+    """Whether the features are those of images drawn at random, whatever images are given beside them.
+
+    A backbone that is random itself gives others each time too, when it is run in training mode.
+    """
+    stored = evidence.bottleneck.stored
+    random = any(layer.stochastic for layer in evidence.bottleneck.layers if layer.region == "backbone")
+    return stored is not None and bool(stored.drawn) and not random
 
 
 def _live(evidence: Evidence) -> bool:

@@ -35,7 +35,8 @@ frozen_input = keras.applications.mobilenet_v2.preprocess_input(images.copy())
     measured = (
         "The user's preprocessing function is given a copy of some samples, which is compared before and after. Of "
         "arms from code the array of images is compared before and after the other arm is built, and where the arms' "
-        "images differ the function is called again: it must give the same pixels."
+        "images differ the function is called again: it must give the same pixels. Arrays of the user's modules must "
+        "have the same range before and after each function was called, twice."
     )
     mistaken_for = (
         "Integer images, of which preprocess_input makes a copy. Random augmentation, which also gives other pixels "
@@ -56,14 +57,14 @@ frozen_input = keras.applications.mobilenet_v2.preprocess_input(images.copy())
         careless: list[ArmName] = [name for name, arm in evidence.arms() if arm.images.alters_input]
         between, ours = evidence.preparation, evidence.bottleneck.input
         differ = between is not None and ours is not None and not unchanged(between, ours.tensor)
+        twice = sorted(set(_rescaled(evidence.bottleneck)) & set(_rescaled(evidence.frozen)))
         if not broken and not careless:
             return
         arms = broken or careless
         side: Side = "both" if len(arms) == len(evidence.arms()) else arms[0]
         yield self.finding(
             side,
-            "The raw images were preprocessed in place and then used again: what one arm did to the array shows in the "
-            "other's images."
+            _said(evidence, twice)
             if broken
             else f"The preprocessing function of the {' and the '.join(arms)} arm changes the array that it is given; "
             "whoever uses that array again gets images that are preprocessed already.",
@@ -71,16 +72,39 @@ frozen_input = keras.applications.mobilenet_v2.preprocess_input(images.copy())
                 f"{name}_array_changed_by_building_the_other": arm.images.overwritten for name, arm in evidence.arms()
             }
             | {f"{name}_function_gives_other_pixels_again": _rewrites(arm) for name, arm in evidence.arms()}
-            | {f"{name}_function_changes_its_argument": bool(arm.images.alters_input) for name, arm in evidence.arms()},
+            | {f"{name}_function_changes_its_argument": bool(arm.images.alters_input) for name, arm in evidence.arms()}
+            | {f"{name}_arrays_changed_by_each_call": list(_rescaled(arm)) for name, arm in evidence.arms()},
             expected="the raw images are the same before and after",
-            severity="error" if broken and differ else "warning",
+            severity="error" if twice or (broken and differ) else "warning",
             patch=_patch(evidence, careless),
             key="preprocessing",
         )
 
 
 def _rewritten(arm: ArmEvidence) -> bool:
-    return arm.images.overwritten or _rewrites(arm)
+    return arm.images.overwritten or _rewrites(arm) or bool(_rescaled(arm))
+
+
+def _rescaled(arm: ArmEvidence) -> tuple[str, ...]:
+    """Arrays of the user's modules that building the arm goes on changing."""
+    return () if arm.repeat is None else arm.repeat.rescaled
+
+
+def _said(evidence: Evidence, twice: list[str]) -> str:
+    if twice:
+        return (
+            f"Both arms preprocess {' and '.join(twice)} in place: the arm that is built second works on what the "
+            "first one left, which is preprocessed already."
+        )
+    if names := [*_rescaled(evidence.bottleneck), *_rescaled(evidence.frozen)]:
+        return (
+            f"{' and '.join(names)} is preprocessed in place, further with each call: whatever else reads it gets "
+            "images that are preprocessed already."
+        )
+    return (
+        "The raw images were preprocessed in place and then used again: what one arm did to the array shows in the "
+        "other's images."
+    )
 
 
 def _rewrites(arm: ArmEvidence) -> bool:

@@ -60,7 +60,10 @@ model = keras.Sequential([keras.Input((8,)), layer])
         """One finding an arm."""
         for name, arm in evidence.arms():
             repeat = arm.repeat
-            if repeat is None or not (repeat.other_variables or repeat.other_data):
+            if repeat is None:
+                continue
+            other_data = repeat.other_data and not repeat.rescaled  # that is why they are others (EQ208)
+            if not (repeat.other_variables or other_data):
                 continue
             parts = []
             if repeat.other_variables:
@@ -68,7 +71,7 @@ model = keras.Sequential([keras.Input((8,)), layer])
                     f"{len(repeat.other_variables)} of {repeat.variables} weights and statistics had other values, "
                     f"first {repeat.other_variables[0]}"
                 )
-            if repeat.other_data:
+            if other_data:
                 parts.append("its training data were others, or came in another order")
             yield self.finding(
                 name,
@@ -77,7 +80,7 @@ model = keras.Sequential([keras.Input((8,)), layer])
                 measured={
                     "variables": repeat.variables,
                     "variables_with_other_values": len(repeat.other_variables),
-                    "training_data_differ": repeat.other_data,
+                    "training_data_differ": other_data,
                 },
                 expected="the same code and the same seed give the same arm",
                 key="backbone.callable",

@@ -1,7 +1,6 @@
-"""Whether the user's function gives the same images when it is called again.
+"""Whether the user's function gives the same images, and features, when it is called again.
 
-Asked only where the arms' images differ in a way that a second call can explain: it costs the user's own extraction of
-features once more.
+Asked only where a second call can explain what was found: it costs the user's own extraction of features once more.
 """
 
 from __future__ import annotations
@@ -16,12 +15,22 @@ import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
 from equivcheck.diff.image_gap import image_gap
+from equivcheck.diff.nearest import nearest_rows, same_features
 from equivcheck.evidence import Evidence
+from equivcheck.findings import ArmName
 from equivcheck.trace.observed import PROBES, Observed
 from equivcheck.trace.walk import walk
 
 
-def images_suspicious(evidence: Evidence) -> bool:
+def suspects(evidence: Evidence) -> tuple[ArmName, ...]:
+    """The arms of which a second call may explain what was found."""
+    if _images_suspicious(evidence):
+        return ("bottleneck", "frozen")
+    stored = evidence.bottleneck.stored
+    return () if stored is None or same_features(stored.nearest_distance).all() else ("bottleneck",)
+
+
+def _images_suspicious(evidence: Evidence) -> bool:
     """Whether one arm's images may be random views, or preprocessed more than once."""
     gap = evidence.image_gap
     if gap is None or gap.kind not in {"affine", "views"}:
@@ -29,14 +38,34 @@ def images_suspicious(evidence: Evidence) -> bool:
     return not (gap.smooth is not None and gap.smooth.identity)
 
 
-def with_images_again(evidence: Evidence, observed: Observed, built: Arm) -> Evidence:
-    """The evidence with what became of one arm's images.
+def called_again(evidence: Evidence, observed: Observed, built: Arm) -> Evidence:
+    """The evidence with what became of one arm's images and stored features.
 
     Args:
         evidence: As measured.
         observed: One arm.
         built: The same arm, built again from another seed.
     """
+    evidence = _with_images(evidence, observed, built)
+    stored, features = evidence.bottleneck.stored, built.train.feed.rows
+    if observed.arm.name != "bottleneck" or stored is None or features is None or not _same_backbone(observed, built):
+        return evidence
+    rows = stored.rows[stored.rows < len(features)]
+    again = nearest_rows(features[rows], rows, observed.train.x)
+    drawn = again is not None and not same_features(again.nearest_distance).all()
+    return replace(evidence, bottleneck=replace(evidence.bottleneck, stored=replace(stored, drawn=drawn)))
+
+
+def _same_backbone(observed: Observed, built: Arm) -> bool:
+    """Whether features that differ cannot come from other weights."""
+    first, second = observed.arm.extractor, built.extractor
+    if first is None or second is None:
+        return False
+    pairs = zip(first.get_weights(), second.get_weights(), strict=False)
+    return len(first.weights) == len(second.weights) and all(np.array_equal(*pair) for pair in pairs)
+
+
+def _with_images(evidence: Evidence, observed: Observed, built: Arm) -> Evidence:
     before, after = observed.train.images, _images_of(built)
     if before is None or after is None or before.ndim != 4 or len(before) != len(after):  # noqa: PLR2004
         return evidence
@@ -58,9 +87,10 @@ def _images_of(built: Arm) -> npt.NDArray[Any] | None:
 
 @contextmanager
 def kept_arrays(*arms: Arm) -> Iterator[None]:
-    """Puts the arms' float arrays back as they were: a function that works in place changes them when called again."""
+    """Puts float arrays back as they were: a function that works in place changes them when it is called again."""
     splits = [split for arm in arms for split in (arm.train, arm.validation) if split is not None]
     arrays = [array for split in splits for array in (split.feed.x, split.lent, split.images)]
+    arrays += [array for arm in arms for array in arm.rescaled.values()]
     kept = [
         (array, array.copy())
         for array in arrays

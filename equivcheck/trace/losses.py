@@ -26,7 +26,7 @@ UNDECIDED = 0.45
 #: Samples of one batch that tell a sum from a mean.
 _REPEATS = 4
 #: How Keras marks a tensor that a softmax or sigmoid gave (``keras.src.backend.tensorflow.nn._get_logits``).
-_MARK = "_keras_logits"
+LOGITS = "_keras_logits"
 #: What the last layer is fed as multiples of its own input: a softmax stays one.
 _EXTREMES = (1.0, -100.0, 100.0)
 #: Probabilities are kept this far from 0 and 1, as by Keras' own losses (``keras.config.epsilon``).
@@ -63,7 +63,7 @@ class _Asked:
             behind = _logit(prediction)
             if self.normalised:
                 behind = np.log(np.clip(prediction, _EPSILON, 1.0))
-            setattr(tensor, _MARK, keras.ops.convert_to_tensor(behind))
+            setattr(tensor, LOGITS, keras.ops.convert_to_tensor(behind))
         return loss_of(self.model, self.labels[known], tensor)
 
 
@@ -119,7 +119,7 @@ def _given(last: Seen) -> tuple[Currency | None, bool]:
         scaled = call.args[0] if factor == 1 else call.args[0] * factor
         found.append(keras.tree.flatten(call.run(scaled, *call.args[1:], **call.kwargs))[0])
     values = [np.asarray(keras.ops.convert_to_numpy(each), np.float64) for each in found]
-    return _currency(values, has_weights=bool(weights_of(last.layer))), hasattr(found[0], _MARK)
+    return _currency(values, has_weights=bool(weights_of(last.layer))), hasattr(found[0], LOGITS)
 
 
 def _currency(values: list[npt.NDArray[np.float64]], *, has_weights: bool) -> Currency | None:
@@ -147,7 +147,7 @@ def _is_normalised(model: keras.Model, label: npt.NDArray[Any], outputs: int, *,
         tensor = logits = keras.ops.convert_to_tensor(np.linspace(-1.0, 1.0, outputs, dtype=np.float32)[None] + shift)
         if marked:
             tensor = keras.ops.full_like(logits, 1 / outputs)
-            setattr(tensor, _MARK, logits)
+            setattr(tensor, LOGITS, logits)
         losses.append(loss_of(model, label, tensor))
     return _same(*losses)
 

@@ -35,7 +35,8 @@ def repeat_of_arms(observed: Observed, again: Arm) -> RepeatTrace | None:
     arm = observed.arm
     if {id(variable) for variable in arm.model.variables} & {id(variable) for variable in again.model.variables}:
         return None
-    return _repeat(arm.network, again.network, other_data=_other_data(observed, again))
+    found = _repeat(arm.network, again.network, other_data=_other_data(observed, again))
+    return replace(found, rescaled=tuple(name for name in arm.rescaled if name in again.rescaled))
 
 
 def _repeat(first: Sequence[keras.Model], second: Sequence[keras.Model], *, other_data: bool) -> RepeatTrace:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.said import described
 from equivcheck.trace.hooks import LayerCall, hooked
+from equivcheck.trace.losses import LOGITS
 from equivcheck.trace.state import undisturbed
 
 
@@ -71,11 +72,13 @@ def _taking_any_labels(model: keras.Model) -> Iterator[None]:
     """
 
     def loss(_x: Any = None, _y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-        # Another weight for each column: with equal ones a softmax has no gradient.
-        return sum(
-            keras.ops.mean(output * keras.ops.arange(1, output.shape[-1] + 1, dtype=output.dtype))
-            for output in keras.tree.flatten(y_pred)
-        )
+        # What went into a softmax, as Keras' own losses take it: one that is saturated has no gradient. Squared, since
+        # batch normalisation cancels a gradient that is the same for all samples; towards 1, 2, …, since a softmax
+        # cancels one that is the same for all columns.
+        taken = [getattr(output, LOGITS, output) for output in keras.tree.flatten(y_pred)]
+        found = [keras.ops.cast(tensor, "float32") for tensor in taken]  # a square soon is too much for half precision
+        wanted = [keras.ops.arange(1, tensor.shape[-1] + 1, dtype="float32") for tensor in found]
+        return sum(keras.ops.mean(keras.ops.square(a - b)) for a, b in zip(found, wanted, strict=True))
 
     def metrics(*_: Any, **__: Any) -> dict[str, Any]:
         return {"taken": keras.ops.ones(())}  # a step must report something

@@ -26,6 +26,7 @@ LARGE = np.clip(tf.image.resize(COARSE, (96, 144), "bicubic").numpy() + RANDOM.n
 IMAGES = tf.image.resize(LARGE, (32, 32), antialias=True).numpy()
 LABELS = RANDOM.permutation(36)[:, None] % 3
 RAW = np.rint(IMAGES).astype("float32")
+RAW_AGAIN = RAW.copy()
 
 
 def scaled(images):
@@ -75,12 +76,49 @@ def frozen(data, *inside, front=()):
     )
 
 
+def beside(images, features, base=None):
+    arm = bottleneck(images)
+    arm.train = (features, LABELS)
+    arm.backbone = base or arm.backbone
+    return arm
+
+
+def features_of(images):
+    state = np.random.get_state()
+    base = backbone()
+    np.random.set_state(state)  # weights that are read from a file set no seed
+    return base.predict(images, batch_size=None if hasattr(images, "reset") else 9, verbose=0)
+
+
+def passed(images):
+    augmenting = ImageDataGenerator(horizontal_flip=True, rotation_range=20)
+    return augmenting.flow(images, batch_size=9, shuffle=False)
+
+
+def dropping():
+    return keras.Sequential([backbone(), keras.layers.Dropout(0.5)], name="dropping")
+
+
+def without_images(images):
+    arm = bottleneck(images)
+    del arm.backbone, arm.images
+    return arm
+
+
 def dataset(images, change=None, shuffle=False):
     made = tf.data.Dataset.from_tensor_slices((images, LABELS))
     if shuffle:
         made = made.shuffle(36)
     made = made.batch(9)
     return made if change is None else made.map(lambda x, y: (change(x), y))
+
+
+BUFFER = np.zeros_like(RAW)
+
+
+def filled(images):
+    BUFFER[:] = images
+    return BUFFER
 
 
 def flips():
@@ -122,6 +160,22 @@ FAULTY = {
         "bottleneck(drawn(scaled(RAW), turns))",
         "frozen(dataset(scaled(RAW), turns()))",
         ["EQ204"],
+    ),
+    "features of one augmented pass, beside plain images": (
+        "beside(scaled(RAW), features_of(passed(scaled(RAW))))",
+        "frozen(scaled(RAW))",
+        ["EQ204"],
+    ),
+    "features of one augmented pass, beside the images of another": (
+        "beside(np.concatenate([passed(scaled(RAW))[batch] for batch in range(4)]), features_of(passed(scaled(RAW))))",
+        "frozen(scaled(RAW))",
+        ["EQ204"],
+    ),
+    "features of other weights": ("beside(scaled(RAW), features_of(RAW / 255))", "frozen(scaled(RAW))", ["EQ111"]),
+    "features of a network that dropped units": (
+        "beside(scaled(RAW), np.asarray(dropping()(scaled(RAW), training=True)), dropping())",
+        "frozen(scaled(RAW))",
+        ["EQ111"],
     ),
     "random layers in front": (
         "bottleneck(scaled(RAW))",
@@ -183,6 +237,21 @@ FAULTY = {
         "frozen(keras.applications.mobilenet_v2.preprocess_input(RAW).copy())",
         ["EQ208"],
     ),
+    "in place, of a data set": (
+        "bottleneck(keras.applications.mobilenet_v2.preprocess_input(RAW))",
+        "frozen(dataset(keras.applications.mobilenet_v2.preprocess_input(RAW)))",
+        ["EQ208"],
+    ),
+    "in place, of features alone": (
+        "without_images(keras.applications.mobilenet_v2.preprocess_input(RAW))",
+        "frozen(keras.applications.mobilenet_v2.preprocess_input(RAW))",
+        ["EQ208"],
+    ),
+    "in place, by one arm, before the other": (
+        "bottleneck(keras.applications.mobilenet_v2.preprocess_input(RAW).copy())",
+        "frozen(scaled(RAW))",
+        ["EQ208"],
+    ),
     "width and height": (
         "bottleneck(scaled(tf.image.resize(LARGE, (24, 36)).numpy()))",
         "frozen(scaled(tf.image.resize(LARGE, (36, 24)).numpy()))",
@@ -208,6 +277,7 @@ CLEAN = {
         "bottleneck(keras.applications.mobilenet_v2.preprocess_input(RAW.astype('uint8')))",
         "frozen(keras.applications.mobilenet_v2.preprocess_input(RAW.astype('uint8')))",
     ),
+    "a buffer that both fill": ("bottleneck(filled(scaled(RAW)))", "frozen(filled(scaled(RAW)))"),
     "a crop in both": ("bottleneck(scaled(IMAGES[:, 4:28, 4:28]))", "frozen(scaled(IMAGES[:, 4:28, 4:28]))"),
 }
 
@@ -250,6 +320,17 @@ def test_what_is_equal_at_the_first_kernel_is_silent(probe, kind):
     probed = probe(*CLEAN[kind])
     assert probed.examination.failed == ()
     assert [finding.code for finding in probed.examination.findings] == []
+
+
+def test_an_array_that_is_changed_where_the_arms_agree_is_a_warning(probe):
+    """It bites whoever builds one of the arms again; the run is as reproducible as it was."""
+    changed = "keras.applications.mobilenet_v2.preprocess_input(RAW).copy()"
+    findings = probe(f"bottleneck({changed})", "frozen(scaled(RAW_AGAIN))").examination.findings
+    assert [(finding.code, finding.severity, finding.arm) for finding in findings] == [
+        ("EQ208", "warning", "bottleneck")
+    ]
+    assert findings[0].message.startswith("images_")
+    assert ".RAW is preprocessed in place" in findings[0].message
 
 
 def test_both_arms_that_rescale_twice_are_warned(probe):

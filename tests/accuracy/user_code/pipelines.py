@@ -62,6 +62,27 @@ def samples(data):
     return TRAIN[rows], TRAIN_LABELS[rows]
 
 
+def viewed(images, labels, how):
+    """Images mirrored at random, from a seed, before anything else is done: a draw of each, or three."""
+    draws = {"none": 0, "one": 1, "three": 3}.get(how, 0)
+    if not draws:
+        return images, labels
+    mirrored = np.random.default_rng(5).random((draws, len(images))) < 0.5
+    views = [np.where(chosen[:, None, None, None], images[:, :, ::-1], images) for chosen in mirrored]
+    return np.concatenate(views), np.tile(labels, draws)
+
+
+def anew(x, y, batch):
+    """Batches whose images are mirrored anew in every epoch, alike wherever they are read."""
+    drawn = tf.data.Dataset.random(seed=5, rerandomize_each_iteration=True)
+    pairs = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices((x, y)), drawn)
+
+    def mirrored(sample, number):
+        return tf.image.stateless_random_flip_left_right(sample[0], seed=(number, 0)), sample[1]
+
+    return pairs.map(mirrored).batch(batch)
+
+
 def folder():
     """The training images as PNG files in a folder for each class."""
     root = HERE / "images"
@@ -352,6 +373,7 @@ DEFAULTS = {
     "shuffle": True,
     "habit": "plain",
     "drop": False,
+    "views": "none",
     "scale": "tf",
     "inside": "nothing",
     "classes": (0, 1, 2, 3),
@@ -419,7 +441,7 @@ def bottleneck(**options):
     with precision(o, "backbone"):
         base = backbone(o)
     base.trainable = False
-    images, labels = samples(o.data)
+    images, labels = viewed(*samples(o.data), o.views)
     x = scaled(images, o.scale)
     held, held_labels = validation_samples(o)
     held = scaled(held, o.scale)
@@ -434,6 +456,9 @@ def bottleneck(**options):
         model = compiled(keras.Sequential([keras.Input(features.shape[1:]), *head_layers(o)], name="top"), o)
     y = encoded(renumbered(labels, o), o.labels)
     data, extra = loaded(features, y, o)
+    if o.views == "every epoch":
+        data = anew(x, y, o.batch).map(lambda views, labels: (base(views, training=False), labels))
+        x, extra = None, {}
     held_features = base.predict(held, batch_size=o.extracted, verbose=0)
     return SimpleNamespace(
         model=model,
@@ -454,7 +479,7 @@ def frozen(**options):
     with precision(o, "model"):
         model = joined(base, o)
     freeze(base, model, o)
-    images, labels = samples(o.data)
+    images, labels = viewed(*samples(o.data), o.views)
     x = scaled(images, "none" if o.inside in {"rescaling", "operations"} else o.scale)
     held, held_labels = validation_samples(o)
     held = scaled(held, "none" if o.inside in {"rescaling", "operations"} else o.scale)
@@ -471,7 +496,7 @@ def frozen(**options):
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
         base.trainable = False
-    data, extra = loaded(x, y, o)
+    data, extra = (anew(x, y, o.batch), {}) if o.views == "every epoch" else loaded(x, y, o)
     return SimpleNamespace(
         model=model,
         train=data,
