@@ -283,15 +283,19 @@ class Laboratory:
         return [self._follow(probed, advice, deadline) for advice in probed.experiment.what_if]
 
     def _follow(self, probed: Probed, advice: Advice, deadline: float) -> what_if.Trial:
-        counterfactuals = self._counterfactuals(probed, None, {what_if.DECLARED: advice.patch})
-        trial = what_if.Trial(advice, Replays((what_if.DECLARED,), counterfactuals, _samples(probed)))
+        def begun(then: Probed | None = None, missing: str = "") -> what_if.Trial:
+            counterfactuals = self._counterfactuals(probed, then, {what_if.DECLARED: advice.patch})
+            replays = Replays((what_if.DECLARED,), counterfactuals, _samples(probed))
+            return what_if.Trial(advice, replays, missing=missing)
+
         if time.monotonic() > deadline:
-            return replace(trial, missing="the budget was spent before")
+            return begun(missing="the budget was spent before")
         try:
             then = self.probe(resolve(probed.experiment.document.patched(advice.patch)), before=probed)
+            trial = begun(then)
             explore(trial.replays, 1, lambda: False)
         except (InputError, UserCodeError, InconclusiveError) as error:
-            return replace(trial, missing=f"it cannot be followed: {error}")
+            return begun(missing=f"it cannot be followed: {error}")
         declared, left = ({finding.code: None for finding in each.errors} for each in (probed, then))
         return replace(
             trial,

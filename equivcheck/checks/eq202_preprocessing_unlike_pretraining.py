@@ -65,8 +65,8 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
         side: Side = "both" if len(unlike) == len(evidence.arms()) else unlike[0]
         yield self.finding(
             side,
-            f"The backbone's weights were trained on {names['expected']}; the {' and the '.join(unlike)} arm feeds "
-            f"{names[unlike[0]]}.",
+            f"The backbone's weights were trained on {names['expected']}; "
+            f"{'both arms feed' if side == 'both' else f'the {side} arm feeds'} {names[unlike[0]]}.",
             measured={f"{name}_input": names[name] for name in unlike} | {"trained_with": names["expected"]},
             expected="the values that the weights were trained with",
             patch={f"{name}.preprocessing": AsTrained() for name in unlike},

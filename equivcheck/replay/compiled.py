@@ -24,6 +24,8 @@ _PATIENCE = 1.0
 
 #: Runs one step of the model on a batch; ``training`` chooses between ``train_step`` and ``test_step``.
 Step = Callable[[tuple[Any, ...], bool], Any]
+#: Is told an epoch's number, from 0, and its logs; whether training ends there.
+Ended = Callable[[int, dict[str, float]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,12 @@ class Rehearsal:
         captured(self._run, self.state)
 
     def run(
-        self, tables: Tables, epochs: int, progress: Callable[[int, int], None], state: Sequence[Any] | None = None
+        self,
+        tables: Tables,
+        epochs: int,
+        progress: Callable[[int, int], None],
+        state: Sequence[Any] | None = None,
+        ended: Ended | None = None,
     ) -> npt.NDArray[np.float64]:
         """Trains.
 
@@ -125,22 +132,25 @@ class Rehearsal:
             progress: Told of epochs done, at least at the end.
             state: The variables to train, in the order of the traced model's; None for the traced model itself. The
                 traced model is then as before.
+            ended: Is asked behind each epoch, with its number and its logs, whether that was the last.
 
         Returns:
             ``(epochs, curves)``.
         """
         if state is None or all(one is other for one, other in zip(state, self.state, strict=True)):
-            return self._chunks(tables, epochs, progress)
+            return self._chunks(tables, epochs, progress, ended)
         kept = values_of(self.state)
         try:
             assign(self.state, values_of(state))
-            curves = self._chunks(tables, epochs, progress)
+            curves = self._chunks(tables, epochs, progress, ended)
             assign(state, values_of(self.state))
         finally:
             assign(self.state, kept)
         return curves
 
-    def _chunks(self, tables: Tables, epochs: int, progress: Callable[[int, int], None]) -> npt.NDArray[np.float64]:
+    def _chunks(
+        self, tables: Tables, epochs: int, progress: Callable[[int, int], None], ended: Ended | None
+    ) -> npt.NDArray[np.float64]:
         """Leaves the graph now and then, so that somebody may be told, or stop it."""
         orders = [None if one is None else tf.constant(one) for one in (tables.order, tables.validation_order)]
         sizes = tables.batch_size, tables.validation_batch_size
@@ -149,12 +159,15 @@ class Rehearsal:
             count = min(count, epochs - done)
             start = time.perf_counter()
             numbers = map(tf.constant, (done, count, *sizes))
-            parts.append(self._run(tables.train, tables.validation, *orders, *numbers))
+            parts.append(self._run(tables.train, tables.validation, *orders, *numbers).numpy())
             took = time.perf_counter() - start
             done += count
             progress(done, epochs)
-            count = max(1, int(count * _PATIENCE / max(took, 1e-6)))
-        return np.concatenate([part.numpy() for part in parts])
+            if ended is None:
+                count = max(1, int(count * _PATIENCE / max(took, 1e-6)))
+            elif ended(done - 1, dict(zip(self.names, map(float, parts[-1][-1]), strict=True))):
+                break
+        return np.concatenate(parts)
 
     def _epochs(
         self,

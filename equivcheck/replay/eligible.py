@@ -19,7 +19,6 @@ _ARGUMENTS: dict[str, tuple[Any, ...] | None] = {
     "class_weight": None,
     "validation_batch_size": None,
     "verbose": None,
-    "callbacks": (None, [], ()),
     "initial_epoch": (0,),
     "steps_per_epoch": (None,),
     "validation_steps": (None,),
@@ -56,7 +55,9 @@ def obstacle(arm: Arm) -> str | None:
         "it has no optimizer": model.optimizer is None,
         "it is built by fit": not all(layer.built for layer in model._flatten_layers()),  # noqa: SLF001
     }
-    reasons |= {f"fit is given {name}": not _understood(name, value) for name, value in arm.fit.items()}
+    given = {name: value for name, value in arm.fit.items() if name != "callbacks"}
+    reasons |= {f"fit is given {name}": not _understood(name, value) for name, value in given.items()}
+    reasons["fit is given callbacks"] = not _only_stop(arm.fit.get("callbacks") or ())
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
@@ -66,6 +67,13 @@ def _is_even(split: Split | None) -> bool:
         return True
     batches = split.feed.x
     return len(batches.x) % batches.size == 0 or len(batches.x) < batches.size
+
+
+def _only_stop(callbacks: Any) -> bool:
+    """Whether callbacks do nothing but end the training behind an epoch."""
+    return isinstance(callbacks, list | tuple) and all(
+        type(callback) is keras.callbacks.EarlyStopping and not callback.restore_best_weights for callback in callbacks
+    )
 
 
 def _understood(name: str, value: Any) -> bool:

@@ -112,8 +112,15 @@ def _about(arm: Arm) -> Mapping[str, Any]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "arm": arm.name,
         "seed": arm.seed,
-        "fit": {name: repr(value) for name, value in sorted(arm.fit.items())},
+        "fit": {name: repr(value) for name, value in sorted(arm.fit.items()) if name != "callbacks"},
+        "stops": [_told_of(callback) for callback in arm.fit.get("callbacks") or ()],
     }
+
+
+def _told_of(callback: keras.callbacks.EarlyStopping) -> list[Any]:
+    """All that decides when it stops; Keras turns the sign of its own min_delta."""
+    told = (callback.monitor, callback.mode, callback.patience, callback.baseline, callback.start_from_epoch)
+    return [*told, abs(callback.min_delta)]
 
 
 def _is_stock(model: keras.Model) -> bool:

@@ -71,9 +71,11 @@ def likeness(
     optimizer = configuration.get("optimizer")
     if not isinstance(optimizer, Mapping) or not has_plain_steps(model) or not is_router(model):
         return None
-    if any(is_composite(call.layer) for call in calls):
+    # What a router holds is called by itself, and says all; of any other composite its own code decides.
+    single = [call for call in calls if not is_router(call.layer)]
+    if any(is_composite(call.layer) for call in single):
         return None
-    layers = _described(calls, x if found is None else found.feature)
+    layers = _described(single, x if found is None else found.feature)
     settings = {name: value for name, value in optimizer["config"].items() if name not in {"name", "learning_rate"}}
     rate = optimizer["config"].get("learning_rate")
     if isinstance(rate, Mapping):  # a schedule is part of the graph, a number is a variable
@@ -84,7 +86,10 @@ def likeness(
         return None
     parts = {
         "layers": layers,
-        "evaluated": None if calm is None else len(calm.calls),
+        "losses": len(
+            fit.result
+        ),  # penalties on frozen weights count in older Keras, whatever lies behind the frontier
+        "evaluated": "as trained" if calm is found else calm and len(calm.calls),
         "optimizer": [optimizer["class_name"], optimizer.get("module"), settings],
         "compiled": {name: value for name, value in configuration.items() if name != "optimizer"},
         "trainable": [places[id(variable)] for variable in model.trainable_variables],
@@ -130,7 +135,7 @@ def _is_stock(part: Any) -> bool:
     """Whether nothing in a serialised structure is code of the user's."""
     if isinstance(part, Mapping):
         module = part.get("module")
-        mine = module is None or str(module).partition(".")[0] in {"keras", "builtins"}
+        mine = module is None or str(module).partition(".")[0] in {"keras", "builtins", "equivcheck"}
         return mine and part.get("class_name") != "__lambda__" and all(map(_is_stock, part.values()))
     return not isinstance(part, list | tuple) or all(map(_is_stock, part))
 

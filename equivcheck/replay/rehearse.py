@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import ArmEvidence
-from equivcheck.replay.compiled import Rehearsal, Step, Tables, own_step
+from equivcheck.replay.compiled import Ended, Rehearsal, Step, Tables, own_step
 from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Prefix
 from equivcheck.replay.frontier import (
@@ -126,16 +127,37 @@ def rehearse(
     tables = _tables_behind(prefix, calm, tables)
     found, evaluated = (None if each is None else each.found for each in (prefix, calm))
     alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
-    if rehearsals.joined and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
+    stops = arm.fit.get("callbacks") or ()
+    joins = rehearsals.joined and not stops  # a rounding could end the training in another epoch
+    if joins and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
         tables = replace(tables, validation_batch_size=_TOGETHER)
         alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
     rehearsal = _rehearsal(model, tables, step, alike, rehearsals)
     epochs = int(arm.fit.get("epochs", 1))
-    curves = rehearsal.run(tables, epochs, progress, None if alike is None else alike.state)
+    with _asking(model, stops) as ended:
+        curves = rehearsal.run(tables, epochs, progress, None if alike is None else alike.state, ended)
     if not _unmoved(cut):
         raise RefusedError("it moves what lies before its frontier")
     columns = zip(rehearsal.names, curves.T, strict=True)
     return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why)
+
+
+@contextmanager
+def _asking(model: keras.Model, callbacks: Sequence[Any]) -> Iterator[Ended | None]:
+    """Asks what ends a training behind each epoch, as ``fit`` does."""
+
+    def ended(epoch: int, logs: dict[str, float]) -> bool:
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, logs)
+        return bool(model.stop_training)
+
+    model.stop_training = False
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_train_begin()
+    yield ended if callbacks else None
+    for callback in callbacks:
+        callback.on_train_end()
 
 
 def runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:

@@ -158,6 +158,43 @@ def test_epochs_that_differ_are_taken_in_turn(tensorflow):
         np.testing.assert_array_equal(mine.numpy(), yours.numpy())
 
 
+@pytest.mark.parametrize(
+    ("stopping", "ends"),
+    [
+        ({"monitor": "val_loss", "patience": 1}, True),
+        ({"monitor": "val_loss", "patience": 50}, False),
+        ({"monitor": "accuracy", "patience": 2, "min_delta": 0.1}, True),
+        ({"monitor": "loss", "baseline": 0.01, "patience": 3, "start_from_epoch": 2}, True),
+    ],
+)
+def test_as_fit_where_early_stopping_ends_it(assert_as_fit, stopping, ends):
+    import keras
+
+    def arm():
+        return make(epochs=12, callbacks=[keras.callbacks.EarlyStopping(**stopping)])
+
+    compiled = arm()
+    done = assert_as_fit(arm(), compiled)
+    assert (len(done.curves[0].values) < 12) == ends
+    if "min_delta" in stopping:  # a callback serves several trainings
+        assert_as_fit(arm(), replace(arm(), fit=compiled.fit))
+
+
+def test_what_decides_when_it_stops_is_in_the_key():
+    import keras
+
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.key import key_of
+
+    def key(**stopping):
+        arm = make(callbacks=[keras.callbacks.EarlyStopping(**stopping)])
+        build(arm)
+        return key_of(arm)
+
+    assert key(patience=1) == key(patience=1)
+    assert len({key(patience=1), key(patience=2), key(patience=1, min_delta=0.1), key(patience=1, monitor="loss")}) == 4
+
+
 def test_progress_is_told_and_ends_at_the_end():
     from equivcheck.replay.training import train
 
@@ -189,6 +226,7 @@ def test_a_user_who_stops_it_finds_the_model_as_it_was():
         ({"validation_freq": 2}, "fit is given validation_freq"),
         ({"initial_epoch": 1}, "fit is given initial_epoch"),
         ({"callbacks": [object()]}, "fit is given callbacks"),
+        ({"callbacks": object()}, "fit is given callbacks"),
     ],
 )
 def test_what_is_left_to_fit(fit, why):

@@ -290,3 +290,60 @@ def test_both_arms_use_one_graph(tensorflow):
     assert len(shared.known) == 1
     assert [curve.values for curve in one.curves] == [curve.values for curve in other.curves]
     assert {one.how, other.how} == {"compiled"}
+
+
+def test_penalties_on_frozen_weights_make_another_graph(tensorflow):
+    """Behind the frontier the two models are alike; what counts in their losses is not."""
+    import keras
+
+    from equivcheck.arms.legacy import model_class
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+
+    def arm(version):
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((8, 8, 3))
+        conv = keras.layers.Conv2D(4, 3, kernel_regularizer="l2", trainable=False, name="conv")
+        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(conv(inputs))
+        outputs = keras.layers.Dense(3, "softmax", name="head")(pooled)
+        return arm_of(model_class(version)(inputs, outputs, name="frozen"))
+
+    shared = Rehearsals()
+    curves = [train(arm(version), lambda *_: None, rehearsals=shared).curves for version in ("3", "2.2")]
+    assert curves == [train_by_fit(arm(version), lambda *_: None).curves for version in ("3", "2.2")]
+    assert curves[0] != curves[1]
+
+
+def test_layers_of_older_keras_share_a_graph(tensorflow):
+    import keras
+
+    from equivcheck.arms.legacy import LegacyBatchNormalization
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+
+    def arm():
+        keras.utils.set_random_seed(1)
+        conv, pool = backbone("plain")
+        layers = [conv, LegacyBatchNormalization(updates_when_frozen=True, trainable=False), pool]
+        return arm_of(keras.Sequential([keras.Input((8, 8, 3)), *layers, keras.layers.Dense(3, "softmax")]))
+
+    shared = Rehearsals()
+    first, again = (train(arm(), lambda *_: None, rehearsals=shared).curves for _ in range(2))
+    assert len(shared.known) == 1
+    assert first == again == train_by_fit(arm(), lambda *_: None).curves
+
+
+@pytest.mark.parametrize("kind", ["early", "dropout"])
+def test_networks_that_are_nested_share_a_graph(kind, tensorflow):
+    from dataclasses import replace
+
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+
+    shared = Rehearsals()
+    for seed in (0, 1):
+        ours, theirs = (replace(arm_of(nested(kind)), seed=seed) for _ in range(2))
+        assert train(ours, lambda *_: None, rehearsals=shared).curves == train_by_fit(theirs, lambda *_: None).curves
+        for mine, yours in zip(ours.model.weights, theirs.model.weights, strict=True):
+            np.testing.assert_array_equal(mine.numpy(), yours.numpy())
+    assert len(shared.known) == 1
