@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,42 @@ def test_a_valid_spec_of_logs(spec):
     path = spec(frozen=FROZEN)
     result = CliRunner().invoke(cli, ["validate", str(path)])
     assert (result.exit_code, result.output) == (0, f"{path}: valid\n")
+
+
+def shown(spec, output_format="terminal"):
+    return CliRunner().invoke(cli, ["run", str(spec), "--output-format", output_format]).output
+
+
+def test_a_truncated_log_says_what_was_left_out(spec, tmp_path):
+    lines = FROZEN.read_text(encoding="utf-8").splitlines()
+    broken = tmp_path / "broken.log"
+    broken.write_text("\n".join([*lines[:7], " 7/24 [=>....] - ETA: 3s - loss: 0.5 - acc: 0.5"]), encoding="utf-8")
+    place = next(number for number, line in enumerate(lines, 1) if "Epoch 4/" in line)
+    said = f"line {place} is left out: epoch 4, which breaks off at 7 of 24"
+    path = spec(bottleneck=BOTTLENECK, frozen=broken)
+    assert f"frozen: {said}." in shown(path)
+    assert said in shown(path, "html")
+    assert run(path).observed["frozen"]["epochs"] == [1, 2, 3]
+
+
+def test_interleaved_logs_are_not_mixed(spec, tmp_path):
+    """Of two trainings that were written into one file, epoch by epoch, the first is read."""
+    both = zip(*(log.read_text(encoding="utf-8").splitlines() for log in (FROZEN, BOTTLENECK)), strict=True)
+    mixed = tmp_path / "mixed.log"
+    mixed.write_text("\n".join(line for pair in both for line in pair), encoding="utf-8")
+    report = run(spec(bottleneck=BOTTLENECK, frozen=mixed))
+    alone = run(spec(bottleneck=BOTTLENECK, frozen=FROZEN))
+    told = report.observed["frozen"]
+    assert told["metrics"] == alone.observed["frozen"]["metrics"]
+    assert len(told["left_out"]) > 6
+    assert "places more are left out" in shown(spec(bottleneck=BOTTLENECK, frozen=mixed))
+
+
+@pytest.mark.parametrize("odd", [7, None, [7], [{"first": 1}], {}], ids=repr)
+def test_what_a_report_file_says_of_lines_may_be_anything(spec, tmp_path, odd):
+    report = run(spec(frozen=FROZEN))
+    log = report.observed["frozen"] | {"left_out": odd, "unlike_the_spec": odd}
+    path = tmp_path / "report.json"
+    path.write_text(dumps(replace(report, observed={"frozen": log})), encoding="utf-8")
+    result = CliRunner().invoke(cli, ["report", str(path)])
+    assert "already have" in result.output, result.output

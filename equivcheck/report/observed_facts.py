@@ -18,6 +18,9 @@ _ARMS = ("bottleneck", "frozen")
 #: No training is longer, and a curve has a value for every epoch.
 _MOST_EPOCHS = 1_000_000
 
+#: Places that are told one by one.
+_MOST_TOLD = 6
+
 
 def logs_of(report: Report) -> dict[str, Mapping[str, Any]]:
     """The logs that there are, by arm; what is no log is left out, for a report file may hold anything there."""
@@ -53,11 +56,14 @@ def curves_of(arm: str, log: Mapping[str, Any]) -> list[Curve]:
 def remarks(log: Mapping[str, Any]) -> list[str]:
     """What the file says that is on no curve, and what it says otherwise than the spec; none in older reports."""
     told = []
-    for each in _listed(log, "left_out"):
+    left_out = _listed(log, "left_out")
+    for each in left_out[:_MOST_TOLD]:
         if isinstance(each, Mapping) and {"first", "last", "why"} <= each.keys():
             first, last = each["first"], each["last"]
             lines = f"line {first} is" if first == last else f"lines {first} to {last} are"
             told.append(f"{lines} left out: {each['why']}")
+    if len(left_out) > _MOST_TOLD:
+        told.append(f"{len(left_out) - _MOST_TOLD} places more are left out; a report as JSON lists them")
     if unlike := _listed(log, "unlike_the_spec"):
         told.append(f"the log is of another training than the spec describes: {'; '.join(map(str, unlike))}")
     return told
