@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from equivcheck.replay.graph import RefusedError, assign, captured, refuse_unrepeatable, values_of
+from equivcheck.replay.graph import RefusedError, captured, refuse_unrepeatable
+from equivcheck.trace.memory import assign, values_of
 from equivcheck.trace.state import variables_of
 
 #: Epochs run at once for about as long as a person waits for a sign of life, in seconds.

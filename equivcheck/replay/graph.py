@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry  # the one list of which operations have a state
 
-from equivcheck.trace.arrays import array_of
+from equivcheck.trace.memory import raw
 
 #: Operations with a state that are safe: variables, which are known and restored, and what only holds operations.
 _SAFE = ("Assert", "Assign", "If", "PartitionedCall", "Placeholder", "ReadVariable", "Resource", "Stateful", "While")
@@ -59,26 +59,3 @@ def captured(concrete: Any, known: Iterable[keras.Variable]) -> list[int]:
     if any(id(handle) not in places for handle in handles):
         raise RefusedError("it works on a variable that the model does not list")
     return sorted(places[id(handle)] for handle in handles)
-
-
-def raw(variable: Any) -> Any:
-    """TensorFlow's variable behind one of Keras."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
-
-
-def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
-    """Sets variables without the checks that Keras' own assignment takes ten times as long for."""
-    for variable, value in zip(variables, values, strict=True):
-        raw(variable).assign(value, read_value=False)
-
-
-def same_memory(one: tf.Tensor, other: tf.Tensor) -> bool:
-    """Whether two tensors that a variable held are one piece of memory: then nothing was assigned in between."""
-    left, right = array_of(one), array_of(other)
-    same = left.shape == right.shape and left.dtype == right.dtype
-    return same and left.ctypes.data == right.ctypes.data
-
-
-def values_of(variables: Sequence[Any]) -> list[tf.Tensor]:
-    """What variables hold; nothing is copied, because an assignment takes other memory."""
-    return [tf.convert_to_tensor(raw(variable)) for variable in variables]

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.eligible import obstacle
-from equivcheck.replay.graph import same_memory, values_of
 from equivcheck.replay.tables import tables_of
 from equivcheck.trace.arrays import array_of
+from equivcheck.trace.memory import same_memory, values_of
 from equivcheck.trace.state import variables_of
 
 

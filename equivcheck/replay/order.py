@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,10 @@ def epoch_orders(samples: int, *, batch_size: int, shuffle: Any, epochs: int, se
     Returns:
         ``(epochs, samples)``; or ``(1, samples)`` where every epoch repeats the first.
     """
+    # In the order of the rows no seed is asked; a list would not be hashable, and True is another order.
+    orders = _drawn(samples, batch_size, shuffle, epochs, 0 if shuffle is False else seed)
     set_seeds(seed)
-    orders = _drawn(samples, batch_size, shuffle, min(epochs, _PROOF), seed)
-    if len(orders) == 1 or epochs <= _PROOF:
-        return orders
-    return _drawn(samples, batch_size, shuffle, epochs, seed)
+    return orders
 
 
 @cache
@@ -41,6 +41,8 @@ def _drawn(samples: int, batch_size: int, shuffle: Any, epochs: int, seed: int) 
     rows = np.arange(samples, dtype=np.int64)
     # The way of making the data set decides the draws, and batching it again does not; each pass is a new iterator.
     whole = ArrayDataAdapter(rows, batch_size=batch_size, shuffle=shuffle).get_tf_dataset().rebatch(samples)
-    orders = np.stack([next(iter(whole)).numpy() for _ in range(epochs)])
+    passes = (next(iter(whole)).numpy() for _ in range(epochs))
+    orders = np.stack([*islice(passes, _PROOF)])
+    orders = np.stack([*orders, *passes]) if (orders != orders[0]).any() else orders[:1]
     orders.setflags(write=False)  # it is handed out again
-    return orders[:1] if (orders == orders[0]).all() else orders
+    return orders

@@ -27,12 +27,13 @@ from equivcheck.replay.frontier import (
     run_through,
     stand_in,
 )
-from equivcheck.replay.graph import RefusedError, same_memory, values_of
+from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import Digests
 from equivcheck.replay.likeness import Likeness, likeness
 from equivcheck.replay.tables import tables_of
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import hooked
+from equivcheck.trace.memory import same_memory, values_of
 from equivcheck.trace.state import variables_of
 
 #: Most memory that stored features may take, in bytes, unless the images themselves take more.

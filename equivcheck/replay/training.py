@@ -17,10 +17,11 @@ from equivcheck.arms.user_code import user_code
 from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
 from equivcheck.replay.eligible import build, obstacle
-from equivcheck.replay.graph import RefusedError, assign, values_of
+from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
 from equivcheck.replay.rehearse import Rehearsals, rehearse
 from equivcheck.replay.store import Stored, read, write
+from equivcheck.trace.memory import assign, values_of
 from equivcheck.trace.state import restored, variables_of
 
 #: Is told how many epochs are done, and how many there will be.

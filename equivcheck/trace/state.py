@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute  # no public reader
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+from equivcheck.trace.memory import assign, values_of
 
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
@@ -40,14 +41,12 @@ def restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
     """Restores variables on leaving, also after an exception; and Keras' own generator, which all models share."""
     shared = get_global_attribute(GLOBAL_SEED_GENERATOR)
     seeds = [shared.state] if shared is not None else []
-    # A read holds the memory that the variable has now, and an assignment then takes other memory: nothing is copied.
-    own = [variable.value if isinstance(variable, keras.Variable) else variable for variable in (*variables, *seeds)]
-    kept = [(variable, tf.convert_to_tensor(variable)) for variable in own]
+    own = [*variables, *seeds]
+    kept = values_of(own)
     try:
         yield
     finally:
-        for variable, value in kept:
-            variable.assign(value, read_value=False)  # Keras' own assign checks and converts for ten times as long
+        assign(own, kept)
 
 
 @contextmanager

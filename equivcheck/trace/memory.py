@@ -1,0 +1,59 @@
+"""What variables hold, read and written by TensorFlow's own operations.
+
+Keras' and TensorFlow's wrappers around them take three to ten times as long, and every replay does this hundreds of
+times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from equivcheck.trace.arrays import array_of
+
+
+def raw(variable: Any) -> Any:
+    """TensorFlow's variable behind one of Keras."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def values_of(variables: Sequence[Any]) -> list[tf.Tensor]:
+    """What variables hold; nothing is copied, because an assignment takes other memory."""
+    return [_read(raw(variable)) for variable in variables]
+
+
+def assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    """Sets variables to what they held before, or to what others of the same shapes and types hold."""
+    for variable, value in zip(variables, values, strict=True):
+        _write(raw(variable), value)
+
+
+def same_memory(one: tf.Tensor, other: tf.Tensor) -> bool:
+    """Whether two tensors that a variable held are one piece of memory: then nothing was assigned in between."""
+    if one is other:
+        return True
+    left, right = array_of(one), array_of(other)
+    same = left.shape == right.shape and left.dtype == right.dtype
+    return same and left.ctypes.data == right.ctypes.data
+
+
+def _read(variable: Any) -> tf.Tensor:
+    if not _is_plain(variable):
+        return tf.convert_to_tensor(variable)
+    value: tf.Tensor = tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
+    return value
+
+
+def _write(variable: Any, value: Any) -> None:
+    if not _is_plain(variable):
+        variable.assign(value, read_value=False)
+        return
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+def _is_plain(variable: Any) -> bool:
+    """Whether it is one resource; a distributed variable, or one with a constraint of its own, is not."""
+    return type(variable).__name__ == "ResourceVariable" and type(variable).__module__.startswith("tensorflow.")
