@@ -24,6 +24,8 @@ _SPELLED_OUT = 4
 _TELLING = 1.5
 
 _PP = "percentage points"
+#: Share of a gap below which a difference of losses is the rounding of their sums.
+_ROUNDING = 1e-6
 
 _NOT_THE_SAME = (
     "training a head on stored features (bottleneck) and through the frozen backbone (frozen) is not the same "
@@ -185,6 +187,8 @@ def _accounting(found: Attribution) -> list[str]:
     metric, times = found["metric"], found["repetitions"]
     seeds = f", the mean over {times} seeds" if times > 1 else ""
     left = metric_share(metric, found["residual"], _PP) if found["residual"] else "nothing"
+    if 0 < abs(found["residual"]) <= _ROUNDING * abs(found["gap"]):
+        left = "nothing beyond rounding"
     gap = metric_share(metric, found["gap"], _PP)
     sentences = [f"Counterfactual trainings account for the gap in {METRIC_NAMES[metric]} ({gap}{seeds})"]
     sentences[0] += f"; {left} is left unexplained."

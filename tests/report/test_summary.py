@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from equivcheck.measured import Curve, FirstDivergence
 from equivcheck.report.numbers import MINUS
 from equivcheck.report.summary import summarise
@@ -94,3 +96,29 @@ def test_inconclusive_says_why_and_claims_nothing(report):
     lonely = summarise("x", "inconclusive", (), (), (Curve("bottleneck", "loss", (1.0,)),), ALIKE)
     assert "Curves exist for bottleneck only." in lonely
     assert 3 <= sentences(lonely) <= 7
+
+
+@pytest.mark.parametrize(
+    ("residual", "told"),
+    [
+        (0, "nothing is"),
+        (1.2e-8, "nothing beyond rounding is"),
+        (-3e-8, "nothing beyond rounding is"),
+        (0.01, "+0.0100"),
+    ],
+)
+def test_what_is_left_of_a_gap(residual, told):
+    found = {
+        "metric": "val_loss",
+        "gap": 0.0616,
+        "residual": residual,
+        "repetitions": 5,
+        "shares": [],
+        "interactions": [],
+        "smallest": None,
+        "missing": "",
+        "curves": [],
+    }
+    curves = [*pair("val_loss", (0.5,), (0.6,)), *pair("val_accuracy", (0.9,), (0.9,))]
+    text = summarise("x", "divergent", [], [], curves, ALIKE, attribution=found)
+    assert f"; {told}" in text
