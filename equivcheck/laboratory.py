@@ -25,6 +25,7 @@ from equivcheck.replay.attribution import Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expected_seconds
 from equivcheck.replay.phases import joined, train_in_phases
+from equivcheck.replay.placement import rounded_by_place
 from equivcheck.replay.rehearse import Rehearsals
 from equivcheck.spec import Advice, CodeArm, Experiment, resolve
 from equivcheck.trace.again import called_again, kept_arrays, suspects
@@ -272,6 +273,14 @@ class Laboratory:
                 self._trained[identity("frozen", repaired.experiment)] = again
                 curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves, repaired)
+
+    def rounded_by_place(self, probed: Probed, curves: Sequence[Curve]) -> float | None:
+        """Whether curves that differ without a cause do so by rounding alone; see ``replay.placement``."""
+        arm = probed.frozen.arm
+        if probed.later or {"bottleneck", "frozen"} - {curve.arm for curve in curves}:
+            return None
+        with _quiet():
+            return rounded_by_place(arm, curves, self.rehearsals)
 
     def follow(self, probed: Probed, deadline: float) -> list[what_if.Trial]:
         """Follows each advice of the spec once: what it does to the errors, and to both curves.

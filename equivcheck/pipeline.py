@@ -14,7 +14,7 @@ from equivcheck.catalog import all_checks, matches
 from equivcheck.check import Check
 from equivcheck.errors import SpecError
 from equivcheck.evidence import Evidence
-from equivcheck.findings import ArmName, Finding, Skipped
+from equivcheck.findings import ArmName, Cleared, Finding, Skipped
 from equivcheck.measured import Attribution, Curve, PhaseSpan, WhatIf, curves_equal
 from equivcheck.observed import Declared, read_logs
 from equivcheck.recorded import observed_of, run_recording
@@ -142,7 +142,12 @@ def run_document(
     obstacle = _obstacle(examination.skipped, trained, trial.findings)
     if curves and untrained is not None:
         obstacle = obstacle or f"no difference was found, but the arms were not trained: {untrained}"
-    verdict = _verdict(trial.findings, obstacle, trained)
+    alike, cleared = curves_equal(trained, "bottleneck", "frozen"), examination.cleared
+    if trained and not alike and not probed.errors:
+        moved = laboratory.rounded_by_place(probed, trained)
+        if alike := moved is not None:
+            cleared = (*cleared, _rounded(moved))
+    verdict = _verdict(trial.findings, obstacle, alike=alike)
     return Report(
         name=experiment.name,
         verdict=verdict,
@@ -150,7 +155,7 @@ def run_document(
             experiment.name,
             verdict,
             trial.findings,
-            examination.cleared,
+            cleared,
             trial.curves,
             evidence.first_divergence,
             attribution=shares,
@@ -160,7 +165,7 @@ def run_document(
             untrained=untrained,
         ),
         findings=tuple(ranked(trial.findings)),
-        cleared=examination.cleared,
+        cleared=cleared,
         skipped=(*examination.skipped, *_left_out(checks)),
         layers=evidence.rows,
         first_divergence=evidence.first_divergence,
@@ -262,7 +267,18 @@ def _obstacle(skipped: Sequence[Skipped], curves: Sequence[Curve], findings: Seq
     return None
 
 
-def _verdict(findings: Sequence[Finding], obstacle: str | None, curves: Sequence[Curve]) -> Verdict:
+def _rounded(moved: float) -> Cleared:
+    """What is said of curves that part by rounding alone."""
+    return Cleared(
+        "EQ701",
+        "activations-differ",
+        "The kernels of this processor round a sample's features by its place in the batch; trained on features that "
+        "were computed in the order of the stored ones, the frozen arm's curves are the other's to the last bit",
+        {"largest_relative_difference": moved},
+    )
+
+
+def _verdict(findings: Sequence[Finding], obstacle: str | None, *, alike: bool) -> Verdict:
     """Divergent on any error, or on curves that differ although no check says why.
 
     An arm that does not agree with itself is no difference between two arms.
@@ -271,7 +287,7 @@ def _verdict(findings: Sequence[Finding], obstacle: str | None, curves: Sequence
         return "divergent"
     if obstacle is not None:
         return "inconclusive"
-    return "equivalent" if curves_equal(curves, "bottleneck", "frozen") else "divergent"
+    return "equivalent" if alike else "divergent"
 
 
 def _check_logs(experiment: Experiment) -> None:

@@ -42,7 +42,9 @@ base = keras.Sequential([keras.Input((8,)), keras.layers.BatchNormalization(epsi
     )
     mistaken_for = (
         "Layers behind the one that makes the difference, which only hand it on. Kernels that round otherwise for "
-        "another batch size (6e-7). Differences that a later layer undoes: such layers are cleared."
+        "another batch size (6e-7), or by a sample's place in its batch, as some processors with AVX2 do: where that "
+        "alone parts the curves, it is proved by a training without it, and cleared. Differences that a later layer "
+        "undoes: such layers are cleared."
     )
     advice = (
         "Build both backbones by the same code with the same arguments, or copy one: `keras.models.clone_model(base)` "

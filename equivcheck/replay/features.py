@@ -106,7 +106,8 @@ def _rearranged(
 ) -> tf.Tensor | None:
     """A table in another order, where a sample gives the same whatever its batch holds.
 
-    Whether it does is tried on the first batch that brings together what came from several batches.
+    Whether it does is tried on batches that bring together what came from several batches: the first, the last, and
+    one in between, for some processors round only a few samples by their place in a batch.
 
     Args:
         table: ``(rows, ...)`` what was computed.
@@ -131,9 +132,12 @@ def _rearranged(
     mixed = np.flatnonzero((batches != batches[:, :1]).any(axis=1)) if batch_size > 1 else np.arange(len(rows))
     if not len(mixed):
         return None
-    start = int(mixed[0]) * batch_size
-    again, stored = compute(rows[start : start + batch_size]), tf.gather(table, taken[start : start + batch_size])
-    return tf.gather(table, taken) if np.array_equal(again.numpy(), stored.numpy(), equal_nan=True) else None
+    for start in sorted({int(mixed[place]) * batch_size for place in (0, len(mixed) // 2, -1)}):
+        batch = slice(start, start + batch_size)
+        again, stored = compute(rows[batch]), tf.gather(table, taken[batch])
+        if not np.array_equal(again.numpy(), stored.numpy(), equal_nan=True):
+            return None
+    return tf.gather(table, taken)
 
 
 def _reach(model: keras.Model, found: Frontier, batch: tf.Tensor, *, training: bool) -> tf.Tensor:

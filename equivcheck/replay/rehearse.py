@@ -13,6 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
+from equivcheck.diff.distance import distance
 from equivcheck.evidence import ArmEvidence
 from equivcheck.replay.compiled import Ended, Rehearsal, Step, Tables, own_step
 from equivcheck.replay.eligible import has_plain_steps
@@ -93,14 +94,22 @@ class Rehearsed:
     Attributes:
         curves: Values per epoch, by metric.
         why: How much of the network ran again.
+        placement: Where samples were not placed as by ``fit``: how far that moved their features, as a share of the
+            largest.
     """
 
     curves: Mapping[str, tuple[float, ...]]
     why: str
+    placement: float = 0.0
 
 
 def rehearse(
-    arm: Arm, progress: Callable[[int, int], None], *, evidence: ArmEvidence | None, rehearsals: Rehearsals
+    arm: Arm,
+    progress: Callable[[int, int], None],
+    *,
+    evidence: ArmEvidence | None,
+    rehearsals: Rehearsals,
+    placed: bool = True,
 ) -> Rehearsed:
     """Trains the arm's model as ``fit`` would, all but the last touch of its optimizer.
 
@@ -109,9 +118,12 @@ def rehearse(
         progress: Told of epochs done.
         evidence: What was measured on the arm, where it was.
         rehearsals: Compiled trainings of before, where this one is kept as well.
+        placed: Whether a sample's features are those of its place in a batch of ``fit``. Otherwise they are those of
+            the rows in their own order, as ``predict`` gives them.
 
     Raises:
-        RefusedError: The training is not sure to be that of ``fit``.
+        RefusedError: The training is not sure to be that of ``fit``; or nothing of the network is run beforehand, so
+            that samples cannot be placed otherwise.
     """
     model, tables = arm.model, tables_of(arm)
     x = tables.train[0]
@@ -124,8 +136,13 @@ def rehearse(
         prefix = None
     if calm is not None and tables.validation is not None:
         calm = None if _is_too_large(calm.found, tables.validation[0], tables.validated) else calm
+    placement = 0.0
+    if not placed:
+        if prefix is None:
+            raise RefusedError("all of its network runs in every step")
+        tables, placement = _in_own_order(prefix, tables)
     step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), prefix, calm)
-    tables = _tables_behind(prefix, calm, tables)
+    tables = _tables_behind(prefix if placed else None, calm, tables)
     found, evaluated = (None if each is None else each.found for each in (prefix, calm))
     alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
     stops = arm.fit.get("callbacks") or ()
@@ -140,7 +157,7 @@ def rehearse(
     if not _unmoved(cut):
         raise RefusedError("it moves what lies before its frontier")
     columns = zip(rehearsal.names, curves.T, strict=True)
-    return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why)
+    return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why, placement)
 
 
 @contextmanager
@@ -237,6 +254,18 @@ def _tables_behind(prefix: Prefix | None, calm: Prefix | None, tables: Tables) -
     whole = np.arange(len(tables.validation[0]))[None] if taken is None else taken
     validation, places = _behind(calm, tables.validation, whole, tables.validation_batch_size, training=False)
     return replace(tables, validation=validation, validation_order=None if taken is None else places)
+
+
+def _in_own_order(prefix: Prefix, tables: Tables) -> tuple[Tables, float]:
+    """The tables with features computed in the order of the rows, and how far these lie from those of ``fit``."""
+    x, *rest = tables.train
+    afresh = Prefix(prefix.model, prefix.found)  # without tables that might be put in another order
+    own, placed = (
+        each.features(x, order, batch_size=tables.batch_size, training=True)
+        for each, order in ((afresh, np.arange(len(x))[None]), (prefix, tables.order))
+    )
+    gap = distance(placed.numpy(), tf.gather(own, tables.order.reshape(-1)).numpy())
+    return replace(tables, train=(own, *rest)), gap.max_rel
 
 
 def _behind(

@@ -99,7 +99,7 @@ def _compiled(
 
 
 def _training(arm: Arm, values: Mapping[str, tuple[float, ...]], why: str) -> Training:
-    curves = tuple(Curve(arm.name, _metric(name), column) for name, column in values.items())
+    curves = tuple(Curve(arm.name, metric_of(name), column) for name, column in values.items())
     return Training(curves, _weights(arm.model), "compiled", why)
 
 
@@ -128,13 +128,13 @@ def train_by_fit(arm: Arm, progress: Progress, why: str = "") -> Training:
             **{"verbose": 0, **arm.fit, "callbacks": callbacks},
         )
     curves = tuple(
-        Curve(arm.name, _metric(name), tuple(float(value) for value in values))
+        Curve(arm.name, metric_of(name), tuple(float(value) for value in values))
         for name, values in history.history.items()
     )
     return Training(curves, _weights(arm.model), "fit", why)
 
 
-def _metric(name: str) -> str:
+def metric_of(name: str) -> str:
     """Keras names an accuracy after how it was resolved when it was given as an object; a curve is an accuracy."""
     prefix = "val_" if name.startswith("val_") else ""
     short = name.removeprefix("val_")

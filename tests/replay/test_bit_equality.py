@@ -88,9 +88,32 @@ def both_trained(tensorflow):
         for key, value in patch.items():
             document = document.patched({key: value})
         builder = Builder(resolve(document), stock=shared.stock, loaded=shared.loaded)
-        return [(arm, train(arm, lambda *_: None)) for arm in map(builder.build, ("bottleneck", "frozen"))]
+        head, network = map(builder.build, ("bottleneck", "frozen"))
+        rounded = rounds_by_place(head, batch_size)
+        return (head, train(head, lambda *_: None)), (network, (in_own_order if rounded else train)(network, print))
 
     return run
+
+
+def rounds_by_place(arm, batch_size):
+    """Whether this processor rounds a sample's features by its place in the batch, as some with AVX2 do."""
+    images = arm.train.images
+    given, turned = (arm.extractor.predict(some, batch_size=batch_size, verbose=0) for some in (images, images[::-1]))
+    assert np.abs(given - turned[::-1]).max() <= 1e-6 * np.abs(given).max()  # rounding, and nothing else
+    return not np.array_equal(given, turned[::-1])
+
+
+def in_own_order(arm, progress):
+    """The frozen arm trained on features of samples that are placed as those of stored features are."""
+    from equivcheck.measured import Curve
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.rehearse import Rehearsals, rehearse
+    from equivcheck.replay.training import Training
+
+    build(arm)
+    done = rehearse(arm, progress, evidence=None, rehearsals=Rehearsals(), placed=False)
+    curves = tuple(Curve("frozen", name, values) for name, values in done.curves.items())
+    return Training(curves, tuple(np.array(weight) for weight in arm.model.trainable_variables))
 
 
 def assert_equal_to_the_last_bit(bottleneck, frozen):
@@ -119,14 +142,13 @@ def test_equal_to_the_last_bit_in_many_more_ways(both_trained, case):
 
 
 def test_features_of_one_image_do_not_depend_on_its_batch(tensorflow):
-    """What the positive control rests on: from two images up, a sample's features are the same in any batch."""
+    """What the positive control rests on: from two images up, a sample's features are the same, but for rounding."""
     from equivcheck.arms.build import Builder
 
     arm = Builder(resolve(DOCUMENT)).build("bottleneck")
     images = arm.train.images[:24]
     features = arm.extractor.predict(images, batch_size=24, verbose=0)
+    rounded = rounds_by_place(arm, 8)
     for batch_size in (2, 3, 8):
-        np.testing.assert_array_equal(arm.extractor.predict(images, batch_size=batch_size, verbose=0), features)
-    np.testing.assert_array_equal(
-        arm.extractor.predict(images[::-1].copy(), batch_size=8, verbose=0), features[::-1], strict=True
-    )
+        again = arm.extractor.predict(images, batch_size=batch_size, verbose=0)
+        np.testing.assert_allclose(again, features, rtol=0, atol=1e-6 * np.abs(features).max() if rounded else 0)

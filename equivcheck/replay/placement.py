@@ -1,0 +1,46 @@
+"""Whether two arms train differently only because a processor rounds a sample's features by its place in the batch.
+
+A kernel takes several rows at once, and what is left over at the end of a batch runs other instructions. With AVX2, a
+convolution whose channels are no multiple of eight was seen to differ in the last bit for the last sample of every
+batch (a network of 12 channels, oneDNN in TensorFlow 2.21); with AVX-512 it was not. No pipeline can do anything about
+it, and no accuracy shows it. So the frozen arm is trained once more on features that were computed in the order in
+which stored ones are: where that gives the other arm's curves to the last bit, nothing else lies between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from equivcheck.arms.arm import Arm
+from equivcheck.diff.tally import NOISE
+from equivcheck.measured import Curve, curves_equal
+from equivcheck.replay.eligible import build, obstacle
+from equivcheck.replay.graph import RefusedError
+from equivcheck.replay.rehearse import Rehearsals, rehearse
+from equivcheck.replay.training import metric_of
+from equivcheck.trace.state import undisturbed
+
+
+def rounded_by_place(frozen: Arm, curves: Sequence[Curve], rehearsals: Rehearsals) -> float | None:
+    """How far a sample's place moves its features, where nothing else lies between the arms.
+
+    Args:
+        frozen: The frozen arm, as it was built.
+        curves: Both arms' curves, which differ.
+        rehearsals: Where the arm's training is kept.
+
+    Returns:
+        The largest difference as a share of the largest feature; None where something else may lie between the arms.
+    """
+    if obstacle(frozen) is not None:
+        return None
+    build(frozen)
+    try:
+        with undisturbed(frozen.model):
+            done = rehearse(frozen, lambda _done, _total: None, evidence=None, rehearsals=rehearsals, placed=False)
+    except RefusedError:
+        return None
+    in_own_order = [Curve("frozen", metric_of(name), values) for name, values in done.curves.items()]
+    ours = [curve for curve in curves if curve.arm == "bottleneck"]
+    alike = curves_equal([*ours, *in_own_order], "bottleneck", "frozen")
+    return done.placement if alike and done.placement <= NOISE else None
