@@ -77,6 +77,8 @@ class Finding:
         phases: Names of the phases of the training that it was found in; empty where there is only one.
         asked: The spec asks for the very thing, as a phase that unfreezes layers does; what comes with it is then
             judged as well.
+        live: The patch as its check wrote it, where an arm comes from code and no spec key expresses it: it may still
+            be tried on the live arm.
     """
 
     code: str
@@ -95,6 +97,7 @@ class Finding:
     share: float | None = None
     phases: tuple[str, ...] = field(default=(), metadata={ADDED: True})
     asked: bool = False
+    live: Patch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from equivcheck.evidence import Evidence, Outcome
 from equivcheck.examine import Examination, examine, of_all_phases
 from equivcheck.findings import ArmName, Finding, Patch
 from equivcheck.measured import Attribution, Curve, WhatIf
+from equivcheck.mend import mendable, mended, parts_of
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay import what_if
@@ -57,6 +58,7 @@ class Probed:
         evidence: What was measured on both.
         examination: What the checks said; of all phases.
         later: The same of each later phase, by itself.
+        mends: What was done to the live frozen arm, which comes from code, to try repairs.
     """
 
     experiment: Experiment
@@ -65,6 +67,7 @@ class Probed:
     evidence: Evidence
     examination: Examination
     later: tuple[Probed, ...] = ()
+    mends: tuple[Patch, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -141,28 +144,30 @@ class Laboratory:
     rehearsals: Rehearsals = field(default_factory=Rehearsals, repr=False)
     _trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict, repr=False)
 
-    def probe(self, experiment: Experiment, before: Probed | None = None) -> Probed:
+    def probe(self, experiment: Experiment, before: Probed | None = None, mends: Sequence[Patch] = ()) -> Probed:
         """Builds both arms and measures them, in each phase of their training.
 
         Args:
             experiment: The spec.
             before: An experiment measured earlier, whose bottleneck arm is taken over where the spec gives the same.
+            mends: Patches to do to the live frozen arm, beside those that were done to it before.
         """
         known = {each.experiment.phase: each for each in before.phases} if before is not None else {}
         views = [replace(experiment, phase=name) for name in experiment.phases] or [experiment]
-        first, *later = (self._probe(view, known.get(view.phase)) for view in views)
+        first, *later = (self._probe(view, known.get(view.phase), tuple(mends)) for view in views)
         if experiment.observed is not None:
             logs = read_logs(experiment.observed.files, experiment.observed.validation_samples)
             first = replace(first, evidence=replace(first.evidence, logs=logs))
         return self._examined(first, later)
 
-    def _probe(self, experiment: Experiment, before: Probed | None) -> Probed:
+    def _probe(self, experiment: Experiment, before: Probed | None, mends: tuple[Patch, ...]) -> Probed:
         """One phase."""
         with _quiet():
             builder = replace(self.builder, experiment=experiment)
             same = before is not None and builder.gives_same("bottleneck", before.experiment)
             bottleneck = before.bottleneck if before and same else _observed(builder, "bottleneck")
-            frozen = _observed(builder, "frozen")
+            mends = (*before.mends, *mends) if before else mends
+            frozen = _mended(builder, before, bottleneck, mends) if before and mends else _observed(builder, "frozen")
             with _blaming(bottleneck.arm, frozen.arm):
                 evidence = trace_pair(bottleneck, frozen)
             if suspected := suspects(evidence):
@@ -171,7 +176,7 @@ class Laboratory:
                         built = builder.again(observed.arm.name) if observed.arm.name in suspected else None
                         evidence = evidence if built is None else called_again(evidence, observed, built)
         evidence = replace(evidence, phase=phase_of(experiment, bottleneck, frozen))
-        return Probed(experiment, bottleneck, frozen, evidence, Examination((), (), (), ()))
+        return Probed(experiment, bottleneck, frozen, evidence, Examination((), (), (), ()), mends=mends)
 
     @staticmethod
     def allowance(seconds: float) -> Allowance:
@@ -241,17 +246,28 @@ class Laboratory:
         """Applies every repair at once, probes again, and trains the repaired frozen arm where the others were.
 
         A finding is verified when it is gone then. What only shows once another cause is repaired is added to the
-        findings. Where training the repaired arm would take longer than is allowed, it has no curves.
+        findings. Where training the repaired arm would take longer than is allowed, it has no curves. Where the frozen
+        arm comes from code, no patch reaches it, but what can be done to the live arm is.
         """
         findings = list(probed.examination.findings)
         repaired, open_errors = probed, probed.errors
         tried: list[Finding] = []
         for _ in range(MOST_ROUNDS):
-            patch = _joined(open_errors)
-            if not patch:
+            patch, live = _joined(open_errors), _mendable(open_errors, repaired)
+            if not patch and not live:
                 break
+            try:
+                repaired = self.probe(
+                    resolve(repaired.experiment.document.patched(patch)) if patch else repaired.experiment,
+                    before=repaired,
+                    mends=[finding.live for finding in live if finding.live is not None],
+                )
+            except Exception:
+                if not live:
+                    raise
+                break  # the user's code does not bear what was done to its arm, so nothing was tried
             tried += [finding for finding in open_errors if finding.repair and finding.repair.patch]
-            repaired = self.probe(resolve(repaired.experiment.document.patched(patch)), before=repaired)
+            tried += live
             known = {finding.code for finding in findings}
             open_errors = tuple(finding for finding in repaired.errors if finding.code not in known)
             findings += open_errors
@@ -261,7 +277,8 @@ class Laboratory:
         findings = [
             replace(finding, verified=finding.code not in left) if finding in tried else finding for finding in findings
         ]
-        if curves and not left:
+        # Data that are no arrays begin where the probes left them, and a mended arm cannot be built again like others.
+        if curves and not left and not (repaired.mends and not repaired.frozen.arm.begins_anew):
             with suppress(OverBudgetError):
                 again = self._train(
                     repaired.frozen.arm,
@@ -270,7 +287,8 @@ class Laboratory:
                     "training the repaired arm",
                     allowance=allowance,
                 ).curves
-                self._trained[identity("frozen", repaired.experiment)] = again
+                if not repaired.mends:
+                    self._trained[identity("frozen", repaired.experiment)] = again
                 curves += tuple(replace(curve, arm="repaired") for curve in again)
         return Trial(tuple(findings), curves, repaired)
 
@@ -345,7 +363,9 @@ class Laboratory:
                 repairs[finding.code] = {**repairs.get(finding.code, {}), **finding.repair.patch}
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
             return None, trial
-        replays = Replays(tuple(repairs), self._counterfactuals(probed, trial.repaired, repairs), _samples(probed))
+        # A spec does not tell a mended arm from the one that it was.
+        repaired = trial.repaired if trial.repaired is not None and not trial.repaired.mends else None
+        replays = Replays(tuple(repairs), self._counterfactuals(probed, repaired, repairs), _samples(probed))
         missing = explore(replays, REPETITIONS, lambda: time.monotonic() > deadline)
         found = attribution(replays, missing)
         if found is None:
@@ -437,6 +457,20 @@ def _observed(builder: Builder, name: ArmName) -> Observed:
     return observed
 
 
+def _mended(builder: Builder, before: Probed, bottleneck: Observed, mends: Sequence[Patch]) -> Observed:
+    """A frozen arm of the user's code, built again, changed and measured; that it repeats itself is known."""
+    measured = before.frozen
+    with kept_arrays(bottleneck.arm, measured.arm):
+        arm = builder.build("frozen")
+    parts = parts_of(arm.model, measured.arm.model, before.evidence.frozen.layers)
+    return replace(observe(mended(arm, parts, bottleneck.arm, mends)), repeat=measured.repeat)
+
+
+def _mendable(findings: Sequence[Finding], probed: Probed) -> list[Finding]:
+    """Those whose repair can be done to the live frozen arm."""
+    return [each for each in findings if mendable(each.live, probed.frozen.arm, probed.bottleneck.arm)]
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Keras' warnings of what is being measured: an ignored shuffle, a mismatched input structure."""
@@ -490,7 +524,9 @@ def _placed(finding: Finding, experiment: Experiment) -> Finding:
     location = experiment.locate(finding.arm, finding.key) if finding.key is not None else None
     if location is not None and finding.layer is not None:
         location = replace(location, layer=finding.layer)
-    repair = finding.repair
+    repair, live = finding.repair, None
     if repair is not None and repair.patch is not None:
-        repair = replace(repair, patch=concrete(repair.patch, experiment))
-    return replace(finding, location=location, repair=repair)
+        patch = concrete(repair.patch, experiment)
+        live = repair.patch if patch is None and isinstance(experiment.frozen, CodeArm) else None
+        repair = replace(repair, patch=patch)
+    return replace(finding, location=location, repair=repair, live=live)

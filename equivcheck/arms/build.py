@@ -141,7 +141,10 @@ class Builder:
 
     def gives_same(self, name: ArmName, other: Experiment) -> bool:
         """Whether an arm of another experiment would be the same, so that it need not be built again."""
-        same = bool(getattr(self.experiment, name) == getattr(other, name))
+        spec = getattr(self.experiment, name)
+        same = bool(spec == getattr(other, name))
+        if isinstance(spec, CodeArm):
+            return same
         # Stored features also depend on the batch size that they were extracted at, which is the frozen arm's.
         return same and self.extraction_batch_size() == Builder(other).extraction_batch_size()
 

