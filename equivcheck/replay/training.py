@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
 from equivcheck.replay.rehearse import Rehearsals, rehearse
 from equivcheck.replay.store import Stored, read, write
-from equivcheck.trace.memory import assign, values_of
+from equivcheck.trace.memory import assign, same_memory, values_of
 from equivcheck.trace.state import restored, variables_of
 
 #: Is told how many epochs are done, and how many there will be.
@@ -83,19 +83,30 @@ def _compiled(
     model, variables = arm.model, variables_of(arm.model)
     key = None if folder is None else key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests)
     kept = None if folder is None or key is None else read(folder, key)
-    if kept is not None and [weight.shape for weight in kept.weights] == [tuple(one.shape) for one in variables]:
-        assign(variables, kept.weights)
+    if kept is not None and _fits(kept, variables):
+        assign([variables[place] for place in kept.weights], list(kept.weights.values()))
         epochs = int(arm.fit.get("epochs", 1))
         progress(epochs, epochs)
         return _training(arm, kept.curves, kept.why)
+    before = values_of(variables)
     with restored(variables):  # whatever stops it, fit must find the arm as it was
         done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals)
         trained = values_of(variables)
     assign(variables, trained)
     model.optimizer.finalize_variable_values(model.trainable_weights)
     if folder is not None and key is not None:
-        write(folder, key, Stored(done.curves, tuple(value.numpy() for value in values_of(variables)), done.why))
+        values = enumerate(zip(before, values_of(variables), strict=True))
+        moved = {place: value.numpy() for place, (old, value) in values if not same_memory(old, value)}
+        write(folder, key, Stored(done.curves, moved, done.why))
     return _training(arm, done.curves, done.why)
+
+
+def _fits(kept: Stored, variables: Sequence[keras.Variable]) -> bool:
+    """Whether what was stored are values of these variables."""
+    return all(
+        place < len(variables) and weight.shape == tuple(variables[place].shape)
+        for place, weight in kept.weights.items()
+    )
 
 
 def _training(arm: Arm, values: Mapping[str, tuple[float, ...]], why: str) -> Training:

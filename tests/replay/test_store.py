@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 def stored():
     from equivcheck.replay.store import Stored
 
-    weights = (np.arange(6, dtype=np.float32).reshape(2, 3), np.array(float("nan"), np.float32), np.zeros(0, np.int64))
+    some = np.arange(6, dtype=np.float32).reshape(2, 3), np.array(float("nan"), np.float32), np.zeros(0, np.int64)
+    weights = dict(zip((0, 3, 12), some, strict=True))
     return Stored({"loss": (1.5, float("nan")), "val_loss": (float("inf"), 0.1)}, weights, "because")
 
 
@@ -28,10 +30,22 @@ def test_what_was_written_is_read(stored, tmp_path):
     again = read(folder, "ab")
     assert repr(again.curves) == repr(stored.curves)
     assert again.why == stored.why
-    for one, other in zip(again.weights, stored.weights, strict=True):
-        np.testing.assert_array_equal(one, other, strict=True)
+    assert list(again.weights) == list(stored.weights)
+    for place, weight in stored.weights.items():
+        np.testing.assert_array_equal(again.weights[place], weight, strict=True)
     assert [path.name for path in folder.iterdir()] == ["replay-ab.npz"]
     assert read(folder, "cd") is None
+
+
+def test_what_a_killed_run_left_is_removed_when_it_is_old(stored, tmp_path):
+    from equivcheck.replay.store import write
+
+    old, new = tmp_path / "old.tmp", tmp_path / "new.tmp"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    write(tmp_path, "ab", stored)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.tmp", "replay-ab.npz"]
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a bit flipped", "empty", "other text"])
