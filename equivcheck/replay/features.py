@@ -132,7 +132,8 @@ def _rearranged(
     mixed = np.flatnonzero((batches != batches[:, :1]).any(axis=1)) if batch_size > 1 else np.arange(len(rows))
     if not len(mixed):
         return None
-    for start in sorted({int(mixed[place]) * batch_size for place in (0, len(mixed) // 2, -1)}):
+    tried = (0, len(mixed) // 2, -1) if batch_size > 1 else (0,)  # a batch of one has one place only
+    for start in sorted({int(mixed[place]) * batch_size for place in tried}):
         batch = slice(start, start + batch_size)
         again, stored = compute(rows[batch]), tf.gather(table, taken[batch])
         if not np.array_equal(again.numpy(), stored.numpy(), equal_nan=True):
