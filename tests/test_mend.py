@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,8 @@ def run(tensorflow, tmp_path_factory):
         (folder / f"{module}.py").write_text(f"{PIPELINES}\n{more}\n{functions}", encoding="utf-8")
         spec = folder / f"{module}.yaml"
         spec.write_text(SPEC.format(module), encoding="utf-8")
-        return run_document(load(spec), cache_dir=folder, replay=False)
+        # A slow machine must not leave a training out.
+        return run_document(load(spec), cache_dir=folder, replay=False, budget=math.inf)
 
     return running
 
