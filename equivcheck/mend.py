@@ -54,7 +54,9 @@ def mendable(patch: Patch | None, arm: Arm, bottleneck: Arm) -> bool:
     """Whether all that a patch says of a spec can be done to the live frozen arm as well."""
     if patch is None or _mend_of(patch) is None:
         return False
-    # Data sets bring their batches with them.
+    # Weights of single samples lie in the data, and data sets bring their batches with them.
+    if "frozen.training.class_weight" in patch and arm.fit.get("class_weight") == bottleneck.fit.get("class_weight"):
+        return False
     return "frozen.training.batch_size" not in patch or (arm.train.feed.arrays and bottleneck.train.feed.arrays)
 
 
