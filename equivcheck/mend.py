@@ -57,6 +57,8 @@ def mendable(patch: Patch | None, arm: Arm, bottleneck: Arm) -> bool:
     # Weights of single samples lie in the data, and data sets bring their batches with them.
     if "frozen.training.class_weight" in patch and arm.fit.get("class_weight") == bottleneck.fit.get("class_weight"):
         return False
+    if any(key.startswith(f"frozen.{_OPTIMIZER}") for key in patch) and arm.fit.get("callbacks"):
+        return False  # which may change the rate
     return "frozen.training.batch_size" not in patch or (arm.train.feed.arrays and bottleneck.train.feed.arrays)
 
 
