@@ -7,7 +7,8 @@ its output where the two are equal. The numbers are NumPy's (``diff.tally``): on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -79,7 +80,9 @@ class Together:
             if self._eager:
                 self._count_eagerly(batch)
             else:
-                self._graph(batch)(batch)
+                graph = self._graph(batch)
+                with _unoptimised():
+                    graph(batch)
         except Exception as error:
             self.tallies = before
             if self._eager or isinstance(error, InconclusiveError) or out_of_memory(error):
@@ -148,6 +151,21 @@ class Together:
     def _told(self, index: int, a: Any, b: Any, _size: Any) -> np.int32:
         self._count(index, a, b)
         return np.int32(0)
+
+
+@contextmanager
+def _unoptimised() -> Iterator[None]:
+    """Runs graphs as they were traced.
+
+    Rewriting one that runs for a few batches takes longer than it gains: what rewriting joins are layers whose outputs
+    are all compared.
+    """
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before["disable_meta_optimizer"]})
 
 
 def out_of_memory(error: BaseException | None) -> bool:
