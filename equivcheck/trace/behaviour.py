@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,11 +137,14 @@ def variables_of_layer(layer: keras.Operation) -> list[keras.Variable]:
 def _is_steady(call: LayerCall) -> bool:
     """A layer of Keras itself that takes no ``training`` argument and draws nothing computes the same in all modes."""
     random = any(map(is_seed, variables_of_layer(call.layer)))
-    return _is_stock(call.layer) and "training" not in call.kwargs and not random
+    return is_stock(call.layer, call.run) and "training" not in call.kwargs and not random
 
 
-def _is_stock(layer: keras.Operation) -> bool:
-    return type(layer).__module__.startswith("keras.")
+def is_stock(layer: keras.Operation, run: Callable[..., Any]) -> bool:
+    """Whether a layer is one of Keras' own and runs no function of the user's, as a ``Lambda`` does."""
+    held = (value for name, value in vars(layer).items() if name != "call" and inspect.isroutine(value))
+    homes = (type(layer).__module__, *(getattr(function, "__module__", None) or "" for function in (run, *held)))
+    return not isinstance(layer, keras.layers.Lambda) and all(home.startswith("keras.") for home in homes)
 
 
 def _kind(call: LayerCall) -> str | None:
@@ -150,7 +154,8 @@ def _kind(call: LayerCall) -> str | None:
     input. A layer that holds others has more to it.
     """
     layer = call.layer
-    if not isinstance(layer, keras.layers.Layer) or not _is_stock(layer) or layer._flatten_layers(include_self=False):  # noqa: SLF001
+    own = isinstance(layer, keras.layers.Layer) and is_stock(layer, call.run)
+    if not own or layer._flatten_layers(include_self=False):  # noqa: SLF001
         return None
     config = {name: value for name, value in layer.get_config().items() if name not in {"name", "seed"}}
     inputs = [(len(tensor.shape), str(tensor.dtype)) for tensor in tensors_of((call.args, call.kwargs))]

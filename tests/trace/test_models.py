@@ -524,6 +524,20 @@ def test_flags_and_behaviour_are_those_of_all_phases_in_either_mode(seeded, mode
         assert row_of(diff, name).flags == (TrainingFlag(fit=True, evaluate=False, predict=False),) * 2
 
 
+@pytest.mark.parametrize("how", ["lambda", "activation", "override"])
+def test_a_function_of_the_user_s_in_a_layer_of_keras_is_measured(seeded, how):
+    def center(x):
+        return x - seeded.ops.mean(x, axis=0)
+
+    layer = seeded.layers.Lambda(center, name="center") if how == "lambda" else seeded.layers.Dense(8, name="center")
+    if how == "activation":
+        layer.activation = center
+    if how == "override":
+        layer.call = center
+    model = stack(layer)
+    assert row_of(diff_layers(model, model, ROWS), "center").batch_dependent == (True, True)
+
+
 # What is not compared
 
 
