@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
+
+import tensorflow as tf
 
 from equivcheck.diff.culprit import Link, exact, role, unclear, undone
 from equivcheck.diff.distance import differs, distance
@@ -81,7 +84,12 @@ def measured_floor(left: Sequence[Seen], again: Sequence[Seen]) -> Floor:
 
 
 def in_isolation(left: Sequence[Seen], right: Sequence[Seen]) -> Isolated:
-    """Runs single layers on recorded inputs; random ones draw the same."""
+    """Runs single layers on recorded inputs; random ones draw the same.
+
+    Args:
+        left: The first model's calls, with what they received and gave.
+        right: The second model's; of these only how they were made, so a graph's will do.
+    """
 
     def run(i: int, j: int) -> Distance | None:
         a, b = left[i], right[j]
@@ -89,7 +97,7 @@ def in_isolation(left: Sequence[Seen], right: Sequence[Seen]) -> Isolated:
             return compare(a, b)
 
     def compare(a: Seen, b: Seen) -> Distance | None:
-        if [array.shape for array in a.inputs] != [array.shape for array in b.inputs]:
+        if not _same_shapes(a.inputs, b.inputs):
             return None
         reference, floor = a.outputs, None
         if seeds := seeds_of(a.layer):
@@ -111,6 +119,13 @@ def in_isolation(left: Sequence[Seen], right: Sequence[Seen]) -> Isolated:
         return replace(_largest(apart), floor=floor) if apart else None
 
     return run
+
+
+def _same_shapes(arrays: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether the others, of which a graph may leave sizes open, can have the shapes of the arrays."""
+    return len(arrays) == len(others) and all(
+        tf.TensorShape(tuple(x.shape)).is_compatible_with(y.shape) for x, y in zip(arrays, others, strict=True)
+    )
 
 
 def _link(plan: Plan, number: int, tallies: Sequence[Tally | None], floor: Floor) -> Link:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras.src.models.functional import Functional
 
 from equivcheck.errors import InconclusiveError, InputError
-from equivcheck.measured import Distance, LayerGap, TrainingFlag
+from equivcheck.measured import LayerGap, TrainingFlag
 from equivcheck.trace.batches import batches_of, rows_of, samples_in
 from equivcheck.trace.behaviour import Behaviour, Meter, variables_of_layer
 from equivcheck.trace.draws import draw_alike, shared_draws
@@ -121,14 +121,7 @@ def _rows(
     draw_alike(*together.calls, plan.pairs)
     left = run(models[0], few)
     floor = measured_floor(left, run(models[0], one_rounding(few)))
-    right: list[tuple[Seen, ...]] = []
-
-    def isolated(i: int, j: int) -> Distance | None:
-        if not right:  # only where some layer's inputs differ
-            right.append(run(models[1], few))
-        return in_isolation(left, right[0])(i, j)
-
-    return gaps(plan, tallies, floor, isolated)
+    return gaps(plan, tallies, floor, in_isolation(left, together.calls[1]))
 
 
 def _pass(model: keras.Model, x: Any, *, training: bool = False) -> tuple[Seen, ...]:
