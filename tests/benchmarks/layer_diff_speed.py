@@ -22,8 +22,9 @@ from table import ROOT, TIMES, Row, as_text, environment, merged, write_section
 
 BATCH = 16
 FEW = 2
-#: Batches of the long runs: ten times the images where that is asked for.
+#: Batches of the long runs of ``diff_layers``: ten times the images where that is asked for; and of ``predict``.
 MANY = {"equal": 10 * FEW, "different": 4 * FEW}
+MANY_PREDICTED = 4 * FEW
 MODELS = ("InceptionV3", "VGG16", "EfficientNetB0", "MobileNetV2")
 CASES = ("equal", "different")
 TITLE = "diff_layers"
@@ -72,8 +73,8 @@ def judge(name: str, case: str, took: dict[str, float]) -> list[Row]:
         took: What ``measure`` returned.
     """
     whole, further = TIME[case]
-    count = MANY[case] - FEW
-    each = {side: (took[f"{side}_many"] - took[f"{side}_again"]) / count for side in ("diff", "predict")}
+    many = {"diff": MANY[case], "predict": MANY_PREDICTED}
+    each = {side: (took[f"{side}_many"] - took[f"{side}_again"]) / (many[side] - FEW) for side in many}
     images, tenfold = FEW * BATCH, MANY["equal"] * BATCH
     rows = [
         Row(
@@ -149,10 +150,9 @@ def measure(name: str, case: str) -> dict[str, float]:
     took["predict_memory"] = _gigabytes()
     took["diff"] = _seconds(diff, 1)
     took["diff_memory"] = _gigabytes()
-    long = MANY[case] // FEW
-    for side, run in (("predict", predict), ("diff", diff)):
+    for side, run, many in (("predict", predict, MANY_PREDICTED), ("diff", diff, MANY[case])):
         took[f"{side}_again"] = _seconds(run, 1)
-        took[f"{side}_many"] = _seconds(run, long)
+        took[f"{side}_many"] = _seconds(run, many // FEW)
     took["many_memory"] = _gigabytes()
     return took
 
