@@ -294,11 +294,10 @@ class Laboratory:
 
     def rounded_by_place(self, probed: Probed, curves: Sequence[Curve]) -> float | None:
         """Whether curves that differ without a cause do so by rounding alone; see ``replay.placement``."""
-        arm = probed.frozen.arm
         if probed.later or {"bottleneck", "frozen"} - {curve.arm for curve in curves}:
             return None
         with _quiet():
-            return rounded_by_place(arm, curves, self.rehearsals)
+            return rounded_by_place(probed.bottleneck.arm, probed.frozen.arm, curves, self.rehearsals)
 
     def follow(self, probed: Probed, deadline: float) -> list[what_if.Trial]:
         """Follows each advice of the spec once: what it does to the errors, and to both curves.

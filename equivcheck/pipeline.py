@@ -272,8 +272,8 @@ def _rounded(moved: float) -> Cleared:
     return Cleared(
         "EQ701",
         "activations-differ",
-        "The kernels of this processor round a sample's features by its place in the batch; trained on features that "
-        "were computed in the order of the stored ones, the frozen arm's curves are the other's to the last bit",
+        "This processor rounds a sample's features by its batch and its place there; trained on the features that "
+        "the other arm has stored, the frozen arm's curves are the other's to the last bit",
         {"largest_relative_difference": moved},
     )
 

@@ -3,8 +3,9 @@
 A kernel takes several rows at once, and what is left over at the end of a batch runs other instructions. With AVX2, a
 convolution whose channels are no multiple of eight was seen to differ in the last bit for the last sample of every
 batch (a network of 12 channels, oneDNN in TensorFlow 2.21); with AVX-512 it was not. No pipeline can do anything about
-it, and no accuracy shows it. So the frozen arm is trained once more on features that were computed in the order in
-which stored ones are: where that gives the other arm's curves to the last bit, nothing else lies between them.
+it, and no accuracy shows it. So the frozen arm is trained once more on the features that the other arm has stored:
+where that gives the other arm's curves to the last bit, and these features are its own but for rounding, nothing else
+lies between the arms.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from equivcheck.replay.training import metric_of
 from equivcheck.trace.state import undisturbed
 
 
-def rounded_by_place(frozen: Arm, curves: Sequence[Curve], rehearsals: Rehearsals) -> float | None:
-    """How far a sample's place moves its features, where nothing else lies between the arms.
+def rounded_by_place(bottleneck: Arm, frozen: Arm, curves: Sequence[Curve], rehearsals: Rehearsals) -> float | None:
+    """How far rounding moves the features of a sample, where nothing else lies between the arms.
 
     Args:
+        bottleneck: The arm on stored features.
         frozen: The frozen arm, as it was built.
         curves: Both arms' curves, which differ.
         rehearsals: Where the arm's training is kept.
@@ -32,15 +34,17 @@ def rounded_by_place(frozen: Arm, curves: Sequence[Curve], rehearsals: Rehearsal
     Returns:
         The largest difference as a share of the largest feature; None where something else may lie between the arms.
     """
-    if obstacle(frozen) is not None:
+    if obstacle(frozen) is not None or not bottleneck.train.feed.begins_anew:
         return None
+    splits = [split for split in (bottleneck.train, bottleneck.validation) if split is not None]
+    stored = [split.feed.table[0] for split in splits]
     build(frozen)
     try:
         with undisturbed(frozen.model):
-            done = rehearse(frozen, lambda _done, _total: None, evidence=None, rehearsals=rehearsals, placed=False)
+            done = rehearse(frozen, lambda _done, _total: None, evidence=None, rehearsals=rehearsals, stored=stored)
     except RefusedError:
         return None
-    in_own_order = [Curve("frozen", metric_of(name), values) for name, values in done.curves.items()]
+    on_stored = [Curve("frozen", metric_of(name), values) for name, values in done.curves.items()]
     ours = [curve for curve in curves if curve.arm == "bottleneck"]
-    alike = curves_equal([*ours, *in_own_order], "bottleneck", "frozen")
-    return done.placement if alike and done.placement <= NOISE else None
+    alike = curves_equal([*ours, *on_stored], "bottleneck", "frozen")
+    return done.moved if alike and done.moved <= NOISE else None

@@ -94,13 +94,12 @@ class Rehearsed:
     Attributes:
         curves: Values per epoch, by metric.
         why: How much of the network ran again.
-        placement: Where samples were not placed as by ``fit``: how far that moved their features, as a share of the
-            largest.
+        moved: How far the features that it was given lie from those of its own network, as a share of the largest.
     """
 
     curves: Mapping[str, tuple[float, ...]]
     why: str
-    placement: float = 0.0
+    moved: float = 0.0
 
 
 def rehearse(
@@ -109,7 +108,7 @@ def rehearse(
     *,
     evidence: ArmEvidence | None,
     rehearsals: Rehearsals,
-    placed: bool = True,
+    stored: Sequence[Any] | None = None,
 ) -> Rehearsed:
     """Trains the arm's model as ``fit`` would, all but the last touch of its optimizer.
 
@@ -118,12 +117,11 @@ def rehearse(
         progress: Told of epochs done.
         evidence: What was measured on the arm, where it was.
         rehearsals: Compiled trainings of before, where this one is kept as well.
-        placed: Whether a sample's features are those of its place in a batch of ``fit``. Otherwise they are those of
-            the rows in their own order, as ``predict`` gives them.
+        stored: Features to train and to evaluate on instead of those that the network gives at its frontier, row by
+            row; for training, and for validation where there is any.
 
     Raises:
-        RefusedError: The training is not sure to be that of ``fit``; or nothing of the network is run beforehand, so
-            that samples cannot be placed otherwise.
+        RefusedError: The training is not sure to be that of ``fit``; or the stored features are not of that frontier.
     """
     model, tables = arm.model, tables_of(arm)
     x = tables.train[0]
@@ -136,13 +134,14 @@ def rehearse(
         prefix = None
     if calm is not None and tables.validation is not None:
         calm = None if _is_too_large(calm.found, tables.validation[0], tables.validated) else calm
-    placement = 0.0
-    if not placed:
-        if prefix is None:
-            raise RefusedError("all of its network runs in every step")
-        tables, placement = _in_own_order(prefix, tables)
     step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), prefix, calm)
-    tables = _tables_behind(prefix if placed else None, calm, tables)
+    behind, moved = _tables_behind(prefix, calm, tables), 0.0
+    if stored is not None:
+        given = _given(tables, stored)
+        if prefix is None or calm is None or calm.found.path != prefix.found.path:
+            raise RefusedError("its steps do not begin where features are stored")
+        behind, moved = given, _moved(given, behind)
+    tables = behind
     found, evaluated = (None if each is None else each.found for each in (prefix, calm))
     alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
     stops = arm.fit.get("callbacks") or ()
@@ -157,7 +156,7 @@ def rehearse(
     if not _unmoved(cut):
         raise RefusedError("it moves what lies before its frontier")
     columns = zip(rehearsal.names, curves.T, strict=True)
-    return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why, placement)
+    return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, why, moved)
 
 
 @contextmanager
@@ -256,16 +255,24 @@ def _tables_behind(prefix: Prefix | None, calm: Prefix | None, tables: Tables) -
     return replace(tables, validation=validation, validation_order=None if taken is None else places)
 
 
-def _in_own_order(prefix: Prefix, tables: Tables) -> tuple[Tables, float]:
-    """The tables with features computed in the order of the rows, and how far these lie from those of ``fit``."""
-    x, *rest = tables.train
-    afresh = Prefix(prefix.model, prefix.found)  # without tables that might be put in another order
-    own, placed = (
-        each.features(x, order, batch_size=tables.batch_size, training=True)
-        for each, order in ((afresh, np.arange(len(x))[None]), (prefix, tables.order))
-    )
-    gap = distance(placed.numpy(), tf.gather(own, tables.order.reshape(-1)).numpy())
-    return replace(tables, train=(own, *rest)), gap.max_rel
+def _given(tables: Tables, stored: Sequence[Any]) -> Tables:
+    """The tables with features that are given, row by row."""
+    train, *validation = map(tf.convert_to_tensor, stored)
+    evaluated = tables.validation and (*validation, *tables.validation[1:])
+    return replace(tables, train=(train, *tables.train[1:]), validation=evaluated)
+
+
+def _moved(given: Tables, own: Tables) -> float:
+    """How far given features lie from the network's own, which come in the order of the epochs."""
+    orders = given.order, given.validation_order
+    gap = 0.0
+    for ours, theirs, order in zip((given.train, given.validation), (own.train, own.validation), orders, strict=True):
+        if ours is not None and theirs is not None:
+            taken = ours[0] if order is None else tf.gather(ours[0], order.reshape(-1))
+            if (taken.shape, taken.dtype) != (theirs[0].shape, theirs[0].dtype):
+                raise RefusedError("the stored features have another shape than those at its frontier")
+            gap = max(gap, distance(theirs[0].numpy(), taken.numpy()).max_rel)
+    return gap
 
 
 def _behind(

@@ -45,17 +45,16 @@ def spec(folder: Path, size: float) -> Document:
 
 
 def trained(document):
-    """The frozen arm as it was built, and both arms' curves."""
+    """Both arms as they were built, and their curves."""
     from equivcheck.arms.build import Builder
     from equivcheck.replay.training import train
     from equivcheck.trace.state import undisturbed
 
-    builder, curves = Builder(resolve(document)), []
-    for name in ("bottleneck", "frozen"):
-        arm = builder.build(name)
+    arms, curves = [*map(Builder(resolve(document)).build, ("bottleneck", "frozen"))], []
+    for arm in arms:
         with undisturbed(arm.model):
             curves += train(arm, lambda *_: None).curves
-    return arm, curves
+    return arms, curves
 
 
 @pytest.mark.parametrize(("size", "rounding"), [(2e-7, True), (1e-3, False)])
@@ -63,9 +62,9 @@ def test_only_rounding_is_told_from_a_difference(tmp_path, size, rounding):
     from equivcheck.replay.placement import rounded_by_place
     from equivcheck.replay.rehearse import Rehearsals
 
-    arm, curves = trained(spec(tmp_path, size))
+    arms, curves = trained(spec(tmp_path, size))
     assert not curves_equal(curves, "bottleneck", "frozen")
-    moved = rounded_by_place(arm, curves, Rehearsals())
+    moved = rounded_by_place(*arms, curves, Rehearsals())
     assert (0 < moved < 1e-6) if rounding else moved is None
 
 
@@ -73,8 +72,8 @@ def test_another_difference_is_not_taken_for_rounding(tmp_path):
     from equivcheck.replay.placement import rounded_by_place
     from equivcheck.replay.rehearse import Rehearsals
 
-    arm, curves = trained(spec(tmp_path, 2e-7).patched({"frozen.training.seed": 1}))
-    assert rounded_by_place(arm, curves, Rehearsals()) is None
+    arms, curves = trained(spec(tmp_path, 2e-7).patched({"frozen.training.seed": 1}))
+    assert rounded_by_place(*arms, curves, Rehearsals()) is None
 
 
 def test_a_run_clears_it(tmp_path):
