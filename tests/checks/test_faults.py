@@ -31,10 +31,10 @@ def laboratory(tensorflow, tmp_path_factory):
     class Remembering(Laboratory):
         measured: ClassVar[dict] = {}
 
-        def probe(self, experiment, before=None):
-            key = repr((experiment.bottleneck, experiment.frozen, experiment.observed))
+        def probe(self, experiment, before=None, mends=()):
+            key = repr((experiment.bottleneck, experiment.frozen, experiment.observed, mends))
             if key not in self.measured:
-                self.measured[key] = super().probe(experiment, before)
+                self.measured[key] = super().probe(experiment, before, mends)
             return self.measured[key]
 
     builder = Builder(resolve(DOCUMENT), tmp_path_factory.mktemp("cache"))
