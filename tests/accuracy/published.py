@@ -36,12 +36,13 @@ it as well. Made by `python tests/accuracy/study.py --write`; the cases are in `
 """
 
 
-def page(results: Results, source: str) -> str:
+def page(results: Results, source: str, sample: str = "") -> str:
     """The whole page.
 
     Args:
         results: What came of every case.
         source: Hash of the package and the fixtures that they came of.
+        sample: How the cases were drawn; empty for all of them.
     """
     versions = ", ".join(f"{name} {version(name)}" for name in ("equivcheck", "tensorflow", "keras", "numpy"))
     seeds = f"{declared.SEED} (declared in a spec) and {in_code.SEED} (in code)"
@@ -50,6 +51,7 @@ def page(results: Results, source: str) -> str:
             _INTRODUCTION,
             f"Python {platform.python_version()}, {versions}, CPU. Combinations are drawn with seeds {seeds}.",
             f"SHA-256 of package and fixtures: {source[:16]}.",
+            *([f"A sample: {len(results)} cases {sample}."] if sample else []),
             "",
             *_section("In total", _totals(results)),
             *_section("Everything that was wrong", _wrong(results)),

@@ -2,7 +2,8 @@
 
 Plants faults alone and together, declared in a spec and in code, and shows clean pipelines of many kinds. Outcomes are
 kept as they come, so a study that was stopped goes on where it was; ``--jobs 2`` runs two cases side by side. Exits
-with 1 where a target is missed; ``--write`` also writes ``reports/accuracy.md``.
+with 1 where a target is missed; ``--write`` also writes ``reports/accuracy.md``. The whole takes more than an hour of
+one core; ``--sample 60`` a part of it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import clean
 import declared
 import in_code
+import numpy as np
 from cases import ROOT, Case, Outcome, judge
 from journal import Journal, StaleError
 from processes import Measure, in_processes, in_this
@@ -25,6 +27,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Probe = Callable[[Case], Outcome]
+
+#: Of the sample.
+SEED = 20261126
 
 
 def all_cases() -> list[Case]:
@@ -76,19 +81,38 @@ def chosen(cases: Iterable[Case], kinds: Sequence[str], words: Sequence[str]) ->
     ]
 
 
+def drawn(cases: Sequence[Case], each: int) -> list[Case]:
+    """A sample of each kind, always the same; of single faults each code at least once.
+
+    Args:
+        cases: All cases.
+        each: Cases of each kind; single faults may be more, where there are more codes.
+    """
+    shuffled = [cases[place] for place in np.random.default_rng(SEED).permutation(len(cases))]
+    first = list({str(case.planted[0].code): case for case in reversed(shuffled) if case.kind == "single"}.values())
+    taken = set(map(id, first))
+    for kind, missing in (("single", each - len(first)), ("combined", each), ("clean", each)):
+        rest = [case for case in shuffled if case.kind == kind and id(case) not in taken]
+        taken |= set(map(id, rest[: max(0, missing)]))
+    return [case for case in cases if id(case) in taken]
+
+
 def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> int:
     """Runs the study, and says by its exit code whether all targets were reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="also write reports/accuracy.md; not with a part")
     parser.add_argument("--kind", action="append", default=[], choices=["single", "combined", "clean"])
     parser.add_argument("--match", action="append", default=[], help="only cases whose name holds this")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N cases of each kind, but each code once")
     parser.add_argument("--list", action="store_true", help="only list the cases")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run cases side by side")
     parser.add_argument("--cache", type=Path, help="folder of the journal and of stored features")
     options = parser.parse_args(arguments)
     if options.write and (options.kind or options.match):
         parser.error("--write publishes the whole study; run it without --kind and --match")
-    cases = chosen(all_cases(), options.kind, options.match)
+    everything = all_cases()
+    cases = everything if options.sample is None else drawn(everything, options.sample)
+    cases = chosen(cases, options.kind, options.match)
     if options.list:
         sys.stdout.writelines(f"{case.kind}: {case.name}\n" for case in cases)
         return 0
@@ -103,7 +127,8 @@ def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> 
     except StaleError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    text = page(results, journal.source)
+    sample = "" if options.sample is None else f"drawn with seed {SEED} from {len(everything)}, each code at least once"
+    text = page(results, journal.source, sample)
     if options.write:
         (ROOT / "reports" / "accuracy.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import compatible
@@ -300,3 +301,13 @@ def test_the_page_counts_by_check():
     text = published.page(results, "0123456789abcdef")
     assert "| EQ401 | dropout-active-in-backbone | 2 | 1 | 0 | 0 | 0 |" in text
     assert "| EQ104 | class-sorted-batches | 0 | 0 | 0 | 0 | 1 |" in text
+
+
+def test_a_sample_has_each_code_and_is_the_same_again():
+    everything = study.all_cases()
+    sample = study.drawn(everything, 60)
+    counts = Counter(case.kind for case in sample)
+    assert counts["combined"] == counts["clean"] == 60 <= counts["single"]
+    alone = {str(case.planted[0].code) for case in everything if case.kind == "single"}
+    assert {str(case.planted[0].code) for case in sample if case.kind == "single"} == alone
+    assert study.drawn(everything, 60) == sample
