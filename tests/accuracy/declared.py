@@ -50,6 +50,12 @@ UNFIT: dict[tuple[str, str], str] = {
     ("mixed order, batches of 20", "EQ104"): "its samples are not sorted by class",
 }
 
+#: Faults that are there after one epoch only, and why.
+SHORT = {
+    "EQ608": "its arm comes from code, which trains for one epoch; with more in the other arm EQ605 would be true too",
+    "EQ801": "over eight epochs the moving statistics of its head come near those of a batch",
+}
+
 #: Printed in the report: the same seed draws the same combinations from the same catalogue.
 SEED = 20261122
 PAIRS, TRIPLES = 36, 24
@@ -64,7 +70,7 @@ def singles() -> list[Case]:
         others = fitting[1:]
         turned = others[place % len(others) :] + others[: place % len(others)] if others else []
         for base in [*fitting[:1], *turned][:MOST_BASES]:
-            patches = (BASES[base], check.fault.start, check.fault.patch)
+            patches = (BASES[base], _start(check), check.fault.patch)
             cases.append(Case("single", f"{check.code} on {base}", (_cause(check),), patches))
     return cases
 
@@ -88,6 +94,10 @@ def left_out() -> dict[str, str]:
     }
 
 
+def _start(check: Check) -> Patch:
+    return {**check.fault.start, **({"training.epochs": 1} if check.code in SHORT else {})}
+
+
 def _cause(check: Check) -> Cause:
     return Cause(check.name, (check.code,), check.fault.also)
 
@@ -105,7 +115,7 @@ def _together(group: Sequence[Check]) -> bool:
 
 
 def _combination(group: Sequence[Check]) -> Case:
-    starts = tuple(check.fault.start for check in group)
+    starts = tuple(map(_start, group))
     faults = tuple(check.fault.patch for check in group)
     codes = [check.code for check in group]
     planted = tuple(replace(_cause(check), also=(*check.fault.also, *brought(codes))) for check in group)
