@@ -164,6 +164,7 @@ def _not_planted() -> list[str]:
     lines += ["", "Pairs, and triples that hold such a pair:", ""]
     lines += [f"- {pair}: {reason}" for pair, reason in declared.left_out().items()]
     lines += [f"- {one} with {other} in code: {reason}" for (one, other), reason in in_code.MASKED_OPTIONS.items()]
+    lines += [f"- {together}: {reason}" for together, reason in declared.UNPLANTABLE.items()]
     lines.append("- every two faults of which one sets a key or option that the other sets, or decides what it says")
     lines += ["", "What two faults make together that neither makes alone, and so no false alarm:", ""]
     lines += [f"- {' and '.join(pair)}: {code}, {reason}" for pair, (code, reason) in compatible.TOGETHER.items()]

@@ -112,7 +112,8 @@ def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> 
         parser.error("--write publishes the whole study; run it without --kind and --match")
     everything = all_cases()
     cases = everything if options.sample is None else drawn(everything, options.sample)
-    cases = chosen(cases, options.kind, options.match)
+    plantable = [case for case in cases if case.name not in declared.UNPLANTABLE]
+    cases = chosen(plantable, options.kind, options.match)
     if options.list:
         sys.stdout.writelines(f"{case.kind}: {case.name}\n" for case in cases)
         return 0
