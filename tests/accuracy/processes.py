@@ -28,22 +28,24 @@ def in_this(probe: Callable[[Case], Outcome]) -> Iterator[Measure]:
 @contextmanager
 def in_processes(jobs: int, folder: Path) -> Iterator[Measure]:
     """As many cases side by side as there are processes; what user code prints goes to stderr."""
-    pool = ProcessPoolExecutor(
-        max_workers=jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin,
-        max_tasks_per_child=MOST_CASES,
-    )
+    pools: list[ProcessPoolExecutor] = []
 
     def measure(cases: Sequence[Case]) -> Iterator[tuple[Case, Outcome]]:
-        begun = {pool.submit(_measured, case, folder): case for case in cases}
-        for done in as_completed(begun):
-            yield begun[done], done.result()
+        # New processes in rounds: a pool that replaces its own can wait for ever for the last of them (CPython 115634).
+        for start in range(0, len(cases), jobs * MOST_CASES):
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(max_workers=jobs, mp_context=context, initializer=_begin)
+            pools.append(pool)
+            begun = {pool.submit(_measured, case, folder): case for case in cases[start : start + jobs * MOST_CASES]}
+            for done in as_completed(begun):
+                yield begun[done], done.result()
+            pool.shutdown()
 
     try:
         yield measure
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _begin() -> None:
