@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from equivcheck import runtime
-from equivcheck.catalog import all_checks, matches
+from equivcheck.catalog import all_checks, check_of, matches
 from equivcheck.check import Check
 from equivcheck.errors import SpecError
 from equivcheck.evidence import Evidence
@@ -25,7 +25,7 @@ from equivcheck.report.summary import summarise
 from equivcheck.settings import settings_of
 from equivcheck.spec import CodeArm, Document, Experiment, Recording, check_paths, load, recording, resolve
 
-_NOT_REPRODUCIBLE = "EQ705"
+_ACTIVATIONS, _NOT_REPRODUCIBLE = "EQ701", "EQ705"
 
 #: Is told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -269,12 +269,10 @@ def _obstacle(skipped: Sequence[Skipped], curves: Sequence[Curve], findings: Seq
 
 def _rounded(moved: float) -> Cleared:
     """What is said of curves that part by rounding alone."""
-    return Cleared(
-        "EQ701",
-        "activations-differ",
+    return check_of(_ACTIVATIONS).cleared(
         "This processor rounds a sample's features by its batch and its place there; trained on the features that "
         "the other arm has stored, the frozen arm's curves are the other's to the last bit",
-        {"largest_relative_difference": moved},
+        largest_relative_difference=moved,
     )
 
 

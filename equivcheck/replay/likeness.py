@@ -86,9 +86,8 @@ def likeness(
         return None
     parts = {
         "layers": layers,
-        "losses": len(
-            fit.result
-        ),  # penalties on frozen weights count in older Keras, whatever lies behind the frontier
+        # Penalties on frozen weights count in older Keras, whatever lies behind the frontier.
+        "losses": len(fit.result),
         "evaluated": "as trained" if calm is found else calm and len(calm.calls),
         "optimizer": [optimizer["class_name"], optimizer.get("module"), settings],
         "compiled": {name: value for name, value in configuration.items() if name != "optimizer"},

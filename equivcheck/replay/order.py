@@ -29,7 +29,7 @@ def epoch_orders(samples: int, *, batch_size: int, shuffle: Any, epochs: int, se
     Returns:
         ``(epochs, samples)``; or ``(1, samples)`` where every epoch repeats the first.
     """
-    # In the order of the rows no seed is asked; a list would not be hashable, and True is another order.
+    # What is not shuffled is drawn from no seed, so one drawing serves all seeds.
     orders = _drawn(samples, batch_size, shuffle, epochs, 0 if shuffle is False else seed)
     set_seeds(seed)
     return orders

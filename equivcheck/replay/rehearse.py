@@ -135,13 +135,12 @@ def rehearse(
     if calm is not None and tables.validation is not None:
         calm = None if _is_too_large(calm.found, tables.validation[0], tables.validated) else calm
     step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), prefix, calm)
-    behind, moved = _tables_behind(prefix, calm, tables), 0.0
-    if stored is not None:
-        given = _given(tables, stored)
-        if prefix is None or calm is None or calm.found.path != prefix.found.path:
-            raise RefusedError("its steps do not begin where features are stored")
-        behind, moved = given, _moved(given, behind)
-    tables = behind
+    if stored is not None and (prefix is None or calm is not prefix):
+        raise RefusedError("its steps do not begin where features are stored")
+    given, moved = None if stored is None else _given(tables, stored), 0.0
+    tables = _tables_behind(prefix, calm, tables)
+    if given is not None:
+        tables, moved = given, _moved(given, tables)
     found, evaluated = (None if each is None else each.found for each in (prefix, calm))
     alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
     stops = arm.fit.get("callbacks") or ()
@@ -257,6 +256,9 @@ def _tables_behind(prefix: Prefix | None, calm: Prefix | None, tables: Tables) -
 
 def _given(tables: Tables, stored: Sequence[Any]) -> Tables:
     """The tables with features that are given, row by row."""
+    splits = [split for split in (tables.train, tables.validation) if split is not None]
+    if list(map(len, stored)) != [len(split[0]) for split in splits]:
+        raise RefusedError("features of other samples are stored")
     train, *validation = map(tf.convert_to_tensor, stored)
     evaluated = tables.validation and (*validation, *tables.validation[1:])
     return replace(tables, train=(train, *tables.train[1:]), validation=evaluated)

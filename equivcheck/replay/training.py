@@ -89,10 +89,12 @@ def _compiled(
         progress(epochs, epochs)
         return _training(arm, kept.curves, kept.why)
     before = values_of(variables)
-    with restored(variables):  # whatever stops it, fit must find the arm as it was
-        done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals)
-        trained = values_of(variables)
-    assign(variables, trained)
+    try:
+        with restored([]):  # of what is not the model's: the generator that all share
+            done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals)
+    except BaseException:  # whatever stops it, fit must find the arm as it was
+        assign(variables, before)
+        raise
     model.optimizer.finalize_variable_values(model.trainable_weights)
     if folder is not None and key is not None:
         values = enumerate(zip(before, values_of(variables), strict=True))

@@ -137,10 +137,10 @@ def variables_of_layer(layer: keras.Operation) -> list[keras.Variable]:
 def _is_steady(call: LayerCall) -> bool:
     """A layer of Keras itself that takes no ``training`` argument and draws nothing computes the same in all modes."""
     random = any(map(is_seed, variables_of_layer(call.layer)))
-    return is_stock(call.layer, call.run) and "training" not in call.kwargs and not random
+    return _is_stock(call.layer, call.run) and "training" not in call.kwargs and not random
 
 
-def is_stock(layer: keras.Operation, run: Callable[..., Any]) -> bool:
+def _is_stock(layer: keras.Operation, run: Callable[..., Any]) -> bool:
     """Whether a layer is one of Keras' own and runs no function of the user's, as a ``Lambda`` does."""
     held = (value for name, value in vars(layer).items() if name != "call" and inspect.isroutine(value))
     homes = (type(layer).__module__, *(getattr(function, "__module__", None) or "" for function in (run, *held)))
@@ -154,7 +154,7 @@ def _kind(call: LayerCall) -> str | None:
     input. A layer that holds others has more to it.
     """
     layer = call.layer
-    own = isinstance(layer, keras.layers.Layer) and is_stock(layer, call.run)
+    own = isinstance(layer, keras.layers.Layer) and _is_stock(layer, call.run)
     if not own or layer._flatten_layers(include_self=False):  # noqa: SLF001
         return None
     config = {name: value for name, value in layer.get_config().items() if name not in {"name", "seed"}}

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # the public name is its base
 
 from equivcheck.trace.arrays import array_of
 
@@ -55,5 +56,5 @@ def _write(variable: Any, value: Any) -> None:
 
 
 def _is_plain(variable: Any) -> bool:
-    """Whether it is one resource; a distributed variable, or one with a constraint of its own, is not."""
-    return type(variable).__name__ == "ResourceVariable" and type(variable).__module__.startswith("tensorflow.")
+    """Whether it is one resource and no more: a distributed variable is several."""
+    return type(variable) is ResourceVariable

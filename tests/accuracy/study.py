@@ -100,7 +100,7 @@ def drawn(cases: Sequence[Case], each: int) -> list[Case]:
 def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> int:
     """Runs the study, and says by its exit code whether all targets were reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="also write reports/accuracy.md; not with a part")
+    parser.add_argument("--write", action="store_true", help="also write reports/accuracy.md; not for one kind")
     parser.add_argument("--kind", action="append", default=[], choices=["single", "combined", "clean"])
     parser.add_argument("--match", action="append", default=[], help="only cases whose name holds this")
     parser.add_argument("--sample", type=int, metavar="N", help="only N cases of each kind, but each code once")
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None, probe: Probe | None = None) -> 
     parser.add_argument("--cache", type=Path, help="folder of the journal and of stored features")
     options = parser.parse_args(arguments)
     if options.write and (options.kind or options.match):
-        parser.error("--write publishes the whole study; run it without --kind and --match")
+        parser.error("--write publishes all kinds of cases; run it without --kind and --match")
     everything = all_cases()
     cases = everything if options.sample is None else drawn(everything, options.sample)
     plantable = [case for case in cases if case.name not in declared.UNPLANTABLE]

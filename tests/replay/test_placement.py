@@ -5,6 +5,7 @@ Whether a processor does so is its own affair, so a layer of the backbone does i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,16 @@ def test_another_difference_is_not_taken_for_rounding(tmp_path):
 
     arms, curves = trained(spec(tmp_path, 2e-7).patched({"frozen.training.seed": 1}))
     assert rounded_by_place(*arms, curves, Rehearsals()) is None
+
+
+def test_features_of_other_samples_prove_nothing(tmp_path):
+    from equivcheck.replay.placement import rounded_by_place
+    from equivcheck.replay.rehearse import Rehearsals
+
+    (head, network), curves = trained(spec(tmp_path, 2e-7))
+    feed = replace(head.train.feed, x=head.train.feed.x[:-1], y=head.train.feed.y[:-1])
+    fewer = replace(head, train=replace(head.train, feed=feed))
+    assert rounded_by_place(fewer, network, curves, Rehearsals()) is None
 
 
 def test_a_run_clears_it(tmp_path):
