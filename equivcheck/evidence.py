@@ -406,6 +406,7 @@ class UpdateTrace:
         rules: What makes the updates differ; None where they do not, or where the optimizers cannot be taken apart.
         extra_loss: Per arm, what the first step reported as its loss beyond the loss of the samples and the penalties
             on the head's weights; None where a step reports no loss.
+        skipped: Steps that the frozen arm's optimizer skips before these, because its scaled gradients overflow.
     """
 
     samples: int
@@ -419,6 +420,7 @@ class UpdateTrace:
     steps: int
     rules: RuleTrace | None = None
     extra_loss: tuple[float, float] | None = None
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
                 (row.training.max_rel for row, _, _ in other if row.training is not None), default=0.0
             ),
             "largest_difference_relative_to_largest_gradient": gradients,
+            "skipped_steps": update.skipped if update is not None else 0,
         }
         if not head and not backbone:
             yield self.cleared(
@@ -101,10 +102,12 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
             return
         if not head:
             effect = f"{len(backbone)} layers of the backbone differ by more than four roundings of that type."
-        elif gradients == float("inf"):
-            effect = "The gradients of equal heads overflow in one arm, which then skips its first steps."
         else:
             effect = f"The gradients of equal heads differ by {gradients:.2g} of the largest."
+        skipped = update.skipped if update is not None else 0
+        if skipped:
+            first = "first step" if skipped == 1 else f"first {skipped} steps"
+            effect += f" The frozen arm's scaled gradients overflow, so it skips its {first}."
         yield self.finding(
             "both",
             f"{len(other)} layers, from {other[0][2].path} on, compute in {other[0][1].dtype} in the bottleneck arm "

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 
 from equivcheck.trace.hooks import LayerCall, hooked
+from equivcheck.trace.scale import MOST_SKIPPED, scale_of, scales_loss
+from equivcheck.trace.state import undisturbed
 
 #: Gradients and their variables, as one call of the optimizer gets them.
 Call = tuple[list[Any], list[keras.Variable]]
@@ -74,9 +76,27 @@ def backward(
     )
 
 
-def scale_of(model: keras.Model) -> float:
-    """What the optimizer scales the loss by just now."""
-    return float(model.optimizer.scale_loss(1.0))
+def settle(model: keras.Model, data: tuple[Any, ...]) -> int:
+    """Halves the loss scale, as the steps that training skips do, until the gradients are finite.
+
+    Args:
+        model: The compiled model, its optimizer built.
+        data: As ``train_step`` takes it.
+
+    Returns:
+        How often it was halved; 0 without a loss scale. All other variables are as they were.
+    """
+    for skipped in range(MOST_SKIPPED if scales_loss(model) else 0):
+        with undisturbed(model):
+            step = backward(model, data)
+        if all(_finite(gradient) for gradients, _ in step.calls for gradient in gradients):
+            return skipped
+        model.optimizer.dynamic_scale.assign(model.optimizer.dynamic_scale / 2)
+    return MOST_SKIPPED if scales_loss(model) else 0
+
+
+def _finite(gradient: Any) -> bool:
+    return gradient is None or bool(keras.ops.all(keras.ops.isfinite(gradient)))
 
 
 def hand_over(model: keras.Model, step: Backward, replaced: Mapping[int, Any]) -> None:

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from equivcheck.diff.step_gap import rounding_of, variable_gap
 from equivcheck.diff.tally import NOISE
 from equivcheck.evidence import RuleTrace, VariableGap
-from equivcheck.trace.backward import Backward, hand_over, scale_of
+from equivcheck.trace.backward import Backward, hand_over
+from equivcheck.trace.scale import scale_of
 from equivcheck.trace.slots import slot_variables, slots_of
 from equivcheck.trace.state import undisturbed
 

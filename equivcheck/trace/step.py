@@ -16,6 +16,7 @@ from equivcheck.arms.arm import Arm
 from equivcheck.arms.said import described
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.losses import LOGITS
+from equivcheck.trace.scale import MOST_SKIPPED, scales_loss
 from equivcheck.trace.state import undisturbed
 
 
@@ -28,15 +29,20 @@ class Step:
         flags: ``training`` values by layer path, for layers that take one.
         failure: What ``fit`` raised, if it did, in one line and with the place in the user's own code; then ``change``
             is what the step would have done under a loss that takes any labels, and no flags are known.
+        skipped: Steps before it that moved nothing, because the scaled gradients overflowed.
     """
 
     change: Mapping[int, float]
     flags: Mapping[str, bool | None]
     failure: str | None = None
+    skipped: int = 0
 
 
 def take_step(arm: Arm) -> Step:
     """Runs ``fit`` for one step, through the train function that the real training uses, and puts everything back.
+
+    Under mixed precision the loss is scaled, and a step whose gradients overflow is skipped and the scale halved; then
+    ``fit`` runs until a step is taken, for what is frozen shows in no other.
 
     The function that Keras traces here stays, so the training that follows need not trace it again.
     """
@@ -47,14 +53,23 @@ def take_step(arm: Arm) -> Step:
     keras.utils.set_random_seed(arm.seed)
     with undisturbed(model):
         before = [np.array(variable) for variable in model.variables]
+        begun = _steps_taken(model)
         try:
             with flags_of(model) as flags:
+                model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
+            skipped = 0
+            while skipped < MOST_SKIPPED and scales_loss(model) and _steps_taken(model) == begun:
+                skipped += 1
                 model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
         except Exception as error:  # noqa: BLE001  (whatever user code or a loss raises ends the step)
             with _taking_any_labels(model), suppress(Exception):
                 model.fit(feed.x, feed.y, **fit)
             return Step(_changed(model, before), {}, described(error))
-        return Step(_changed(model, before), flags)
+        return Step(_changed(model, before), flags, skipped=skipped)
+
+
+def _steps_taken(model: keras.Model) -> int:
+    return int(model.optimizer.iterations) if model.optimizer is not None else 0
 
 
 def _changed(model: keras.Model, before: Sequence[npt.NDArray[Any]]) -> dict[int, float]:

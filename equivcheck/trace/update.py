@@ -21,11 +21,12 @@ from equivcheck.arms.arm import Arm
 from equivcheck.diff.step_gap import relative_gap, rounding_of, variable_gap
 from equivcheck.diff.tally import NOISE
 from equivcheck.evidence import Region, RuleTrace, UpdateTrace, VariableGap
-from equivcheck.trace.backward import Backward, backward, hand_over, scale_of
+from equivcheck.trace.backward import Backward, backward, hand_over, settle
 from equivcheck.trace.behaviour import is_seed
 from equivcheck.trace.labels import class_index, loss_of
 from equivcheck.trace.observed import Observed
 from equivcheck.trace.rules import Optimized, trace_rules
+from equivcheck.trace.scale import scale_of
 from equivcheck.trace.slots import slots_of
 from equivcheck.trace.state import undisturbed
 from equivcheck.trace.variables import owners_of
@@ -179,7 +180,11 @@ def _steps(ours: _Side, theirs: _Side, relabelled: int) -> UpdateTrace | None:
     is all that is asked of that arm, and that is handed the bottleneck arm's gradients anyway.
     """
     keras.utils.set_random_seed(theirs.seed)
+    skipped = settle(theirs.model, theirs.data(theirs.x))
+    keras.utils.set_random_seed(theirs.seed)
     right = backward(theirs.model, theirs.data(theirs.x), head=theirs.layers, shape=ours.x.shape[1:])
+    keras.utils.set_random_seed(theirs.seed)
+    settle(ours.model, ours.data(right.features))
     keras.utils.set_random_seed(theirs.seed)
     left = backward(ours.model, ours.data(right.features))
     if not left.calls or not right.calls:
@@ -209,6 +214,7 @@ def _steps(ours: _Side, theirs: _Side, relabelled: int) -> UpdateTrace | None:
         updates=updates,
         slots=slots,
         equal_steps=equal_steps,
+        skipped=skipped,
         steps=STEPS,
         rules=_rules(ours, theirs, *shared) if any(gap.max_rel > NOISE for gap in (*updates, *slots)) else None,
         extra_loss=None if None in extra_loss else extra_loss,  # type: ignore[arg-type]

@@ -123,6 +123,14 @@ def test_a_norm_clipped_over_an_unfrozen_backbone_is_not_another_cause(run):
     assert not {"EQ606", "EQ703"} & set(found(report))
 
 
+def test_what_moves_is_found_behind_the_steps_that_half_precision_skips(run):
+    """Its first gradients overflow; then nothing is clipped either, and nothing is trainable that does not move."""
+    report = run({"frozen.precision": "mixed_float16", "frozen.backbone": {"freeze": False}})
+    errors = found(report)
+    assert set(errors) == {"EQ501", "EQ704"}
+    assert all(finding.verified for finding in errors.values())
+
+
 CODE = """
 from types import SimpleNamespace
 

@@ -225,3 +225,21 @@ def test_parameters_are_counted_by_what_became_of_them(evidence_of):
     count = evidence_of(compiled(model)).parameters
     assert count.trainable == count.moved == 4 * 3 + 3
     assert count.frozen == base.count_params()
+
+
+def test_what_is_frozen_shows_behind_steps_that_are_skipped(moved, make_arm, images):
+    """A loss scale too large for half precision: the first steps overflow, and move nothing but the scale."""
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model, base = build()
+        base.get_layer("bn").trainable = False
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rule = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=2.0**20)
+    model.compile(optimizer=rule, loss="sparse_categorical_crossentropy")
+    conv = {"base/conv/kernel", "base/conv/bias"}
+    assert moved(make_arm(model, images / 255)) == (conv | HEAD, conv | HEAD)
+    assert float(rule.dynamic_scale) == 2.0**20
+    assert int(rule.iterations) == 0
