@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import keras
@@ -88,7 +87,10 @@ class Prefix:
     def _function(self, x: tf.Tensor, size: int | None, *, training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
         """The network up to the frontier as a graph, for batches of one size or of any, as in ``compiled.Tables``."""
         if (size, training) not in self.traced:
-            forward = partial(_reach, self.model, self.found, training=training)
+            # Not a partial, to whose signature TensorFlow cannot bind a call without first failing to, and saying so.
+            def forward(batch: tf.Tensor) -> tf.Tensor:
+                return _reach(self.model, self.found, batch, training=training)
+
             spec = tf.TensorSpec((size, *x.shape[1:]), x.dtype)
             function = tf.function(forward, autograph=False).get_concrete_function(spec)
             refuse_unrepeatable(function)
