@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial, wraps
@@ -59,7 +60,14 @@ def mendable(patch: Patch | None, arm: Arm, bottleneck: Arm) -> bool:
         return False
     if any(key.startswith(f"frozen.{_OPTIMIZER}") for key in patch) and arm.fit.get("callbacks"):
         return False  # which may change the rate
-    return "frozen.training.batch_size" not in patch or (arm.train.feed.arrays and bottleneck.train.feed.arrays)
+    if "frozen.training.shuffle" in patch and _shuffles(arm) == _shuffles(bottleneck):
+        return False  # then the rows themselves lie in another order
+    ordered = {"frozen.training.batch_size", "frozen.training.shuffle"} & patch.keys()
+    return not ordered or (arm.train.feed.arrays and bottleneck.train.feed.arrays)
+
+
+def _shuffles(arm: Arm) -> bool:
+    return bool(arm.fit.get("shuffle", True))
 
 
 def mended(arm: Arm, parts: Parts, bottleneck: Arm, patches: Iterable[Patch]) -> Arm:
@@ -111,6 +119,16 @@ def _with_argument(name: str, arm: Arm, _: Parts, bottleneck: Arm) -> Arm:
     return replace(arm, fit=others | ({name: bottleneck.fit[name]} if name in bottleneck.fit else {}))
 
 
+def _as_long(arm: Arm, _: Parts, bottleneck: Arm) -> Arm:
+    """``fit`` from and to the same epoch as in the other arm, and stopped early by the same; other callbacks stay."""
+    for name in ("epochs", "initial_epoch"):
+        arm = _with_argument(name, arm, _, bottleneck)
+    own, others = (list(each.fit.get("callbacks") or ()) for each in (arm, bottleneck))
+    kept = [each for each in own if not isinstance(each, keras.callbacks.EarlyStopping)]
+    stops = [copy.deepcopy(each) for each in others if isinstance(each, keras.callbacks.EarlyStopping)]
+    return replace(arm, fit={**arm.fit, "callbacks": [*kept, *stops]})
+
+
 def _with_optimizer(arm: Arm, _: Parts, bottleneck: Arm) -> Arm:
     """An optimizer like the other arm's, its slots empty."""
     other = bottleneck.model.optimizer
@@ -137,6 +155,8 @@ def _one_after_the_other(*mends: _Mend) -> _Mend:
     return mend
 
 
+#: Both arms' trainings begin from one seed, so the same argument gives the same order.
+_shuffled_alike = partial(_with_argument, "shuffle")
 _LIMITS = ("clipnorm", "clipvalue", "global_clipnorm")
 _OPTIMIZER = "training.optimizer"
 #: Frozen layers keep to inference mode in Keras 3; other semantics are more than a mode.
@@ -156,6 +176,10 @@ _MENDS: Mapping[frozenset[str], _Mend] = {
     frozenset(f"{_OPTIMIZER}.{limit}" for limit in _LIMITS): _with_optimizer,
     frozenset({"training.batch_size"}): partial(_with_argument, "batch_size"),
     frozenset({"training.class_weight"}): partial(_with_argument, "class_weight"),
+    frozenset({"training.epochs", "training.early_stopping"}): _as_long,
+    frozenset({"training.shuffle", "data.train"}): _shuffled_alike,
+    frozenset({"training.shuffle", "training.samples_per_epoch"}): _shuffled_alike,
+    frozenset({"training.shuffle", "data.train", "training.seed", "training.samples_per_epoch"}): _shuffled_alike,
 }
 
 

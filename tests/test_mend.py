@@ -32,6 +32,8 @@ _NUMBERS = itertools.count()
 
 #: What must be found and be gone after its repair: options of both arms, and of the frozen arm alone.
 REPAIRABLE = {
+    "EQ103 mixed rows in one order": ({}, {"shuffle": False}),
+    "EQ104 sorted rows in one order": ({"data": "sorted"}, {"shuffle": False}),
     "EQ307 class weights": ({}, {"weighted": True}),
     "EQ401 nested": (DROPOUT, {}),
     "EQ401 flat": (DROPOUT, {"style": "flat"}),
@@ -49,6 +51,8 @@ REPAIRABLE = {
     "EQ601 another optimizer": ({}, SGD),
     "EQ602 another rate": ({}, {"rate": 0.001}),
     "EQ604 other batches": ({}, {"batch": 11}),
+    "EQ605 more epochs": ({}, {"epochs": 4}),
+    "EQ605 stopped early": ({"epochs": 3}, {"callbacks": True}),
     "EQ606 clipped": ({}, {"optimizer": "clipped"}),
 }
 
@@ -79,7 +83,7 @@ def curves_of(report, arm):
 
 
 #: One for each way of mending.
-QUICK = ("EQ307 class weights", "EQ401 wrapped", "EQ403", "EQ501 a layer", "EQ505", "EQ602", "EQ604")
+QUICK = ("EQ104", "EQ307 class weights", "EQ401 wrapped", "EQ403", "EQ501 a layer", "EQ505", "EQ602", "EQ605")
 
 
 @pytest.mark.parametrize(

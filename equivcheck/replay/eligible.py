@@ -40,6 +40,12 @@ _AROUND = (
 _WITHIN = ("train_step", "test_step", "compute_loss", "_compute_loss", "compute_metrics", "__call__")
 
 
+def compiled_as(model: keras.Model) -> dict[str, Any]:
+    """What a model is compiled with, its live optimizer included, which need not be the one that it was given then."""
+    made = keras.saving.serialize_keras_object(model.optimizer)
+    return {**model.get_compile_config(), "optimizer": made}
+
+
 def obstacle(arm: Arm) -> str | None:
     """Why only ``fit`` itself can train the arm; None where nothing speaks against compiling it."""
     model = arm.model

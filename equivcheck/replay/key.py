@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
-from equivcheck.replay.eligible import obstacle
+from equivcheck.replay.eligible import compiled_as, obstacle
 from equivcheck.replay.tables import tables_of
 from equivcheck.trace.arrays import array_of
 from equivcheck.trace.memory import same_memory, values_of
@@ -42,7 +42,7 @@ class Digests:
             TypeError: Something that only its own class could describe; or a ValueError, or a NotImplementedError.
         """
         if id(model) not in self.models:
-            made_of = json.dumps([model.get_config(), model.get_compile_config()], sort_keys=True)
+            made_of = json.dumps([model.get_config(), compiled_as(model)], sort_keys=True)
             named = (*model._flatten_layers(), model.optimizer)  # noqa: SLF001  (no public list)
             for number, one in enumerate(named):  # Keras numbers what a process makes
                 made_of = made_of.replace(json.dumps(one.name), json.dumps(f"number {number}"))

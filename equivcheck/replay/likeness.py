@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from equivcheck.replay.compiled import Tables
-from equivcheck.replay.eligible import has_plain_steps
+from equivcheck.replay.eligible import compiled_as, has_plain_steps
 from equivcheck.replay.frontier import Call, Frontier, Pass
 from equivcheck.trace.behaviour import variables_of_layer
 from equivcheck.trace.hooks import is_router
@@ -67,7 +67,7 @@ def likeness(
         x: The samples of that pass.
     """
     calls = fit.calls if found is None else found.calls
-    configuration = model.get_compile_config()
+    configuration = compiled_as(model)
     optimizer = configuration.get("optimizer")
     if not isinstance(optimizer, Mapping) or not has_plain_steps(model) or not is_router(model):
         return None

@@ -337,6 +337,22 @@ def test_a_further_arm_uses_the_same_graph_and_leaves_the_first_alone():
         assert len(shared.known) == known + 1
 
 
+def test_an_optimizer_put_in_the_place_of_another_has_a_graph_of_its_own():
+    """Its slots are the same, and what the model was compiled with does not tell."""
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+
+    shared = Rehearsals()
+    train(make(), lambda *_: None, rehearsals=shared)
+    clipped, by_fit = (make() for _ in range(2))
+    for arm in (clipped, by_fit):
+        kind, config = type(arm.model.optimizer), arm.model.optimizer.get_config()
+        arm.model.optimizer = kind.from_config({**config, "clipnorm": 1e-3})
+    expected = train_by_fit(by_fit, lambda *_: None)
+    assert repr(train(clipped, lambda *_: None, rehearsals=shared).curves) == repr(expected.curves)
+    assert len(shared.known) == 2
+
+
 def test_joined_validation_differs_by_its_rounding_alone():
     from equivcheck.replay.rehearse import Rehearsals
     from equivcheck.replay.training import train
