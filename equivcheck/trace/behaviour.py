@@ -135,9 +135,12 @@ def variables_of_layer(layer: keras.Operation) -> list[keras.Variable]:
 
 
 def _is_steady(call: LayerCall) -> bool:
-    """A layer of Keras itself that takes no ``training`` argument and draws nothing computes the same in all modes."""
-    random = any(map(is_seed, variables_of_layer(call.layer)))
-    return _is_stock(call.layer, call.run) and "training" not in call.kwargs and not random
+    """A layer of Keras itself that takes no ``training`` argument and draws nothing computes the same in all modes.
+
+    And it treats each sample by itself; a plain operation may well not: a mean over the first axis.
+    """
+    own = isinstance(call.layer, keras.layers.Layer) and _is_stock(call.layer, call.run)
+    return own and "training" not in call.kwargs and not any(map(is_seed, variables_of_layer(call.layer)))
 
 
 def _is_stock(layer: keras.Operation, run: Callable[..., Any]) -> bool:
@@ -192,17 +195,26 @@ def _mode_gap(call: LayerCall, first: Arrays, before: Values) -> float:
 
 
 def _batch_gap(call: LayerCall, first: Arrays, before: Values) -> float:
-    size = first[0].shape[0] if first and first[0].ndim else 0
-    half = size // 2
+    """How far the first outputs move where the second half of the batch is gone.
+
+    Outputs need not have one row for each sample: what a batch's mean has moves as a whole.
+    """
     inputs = arrays_of((call.args, call.kwargs))
-    if half == 0 or not inputs or any(array.ndim == 0 or array.shape[0] != size for array in (*inputs, *first)):
+    size = inputs[0].shape[0] if inputs and inputs[0].ndim else 0
+    half = size // 2
+    if half == 0 or any(array.ndim == 0 or array.shape[0] != size for array in inputs):
         return 0.0
     _put_back(before)
     try:
         mates = rerun(call, tuple(array[:half] for array in inputs))
     except Exception:  # noqa: BLE001  (a stateful layer takes batches of one size only)
         return 0.0
-    return _audible(largest_gap([array[:half] for array in first], mates))
+    if len(first) != len(mates) or any(a.ndim != b.ndim for a, b in zip(first, mates, strict=True)):
+        return 0.0
+    kept = [array[: len(other)] if array.ndim else array for array, other in zip(first, mates, strict=True)]
+    if any(a.shape != b.shape for a, b in zip(kept, mates, strict=True)):
+        return 0.0  # the samples do not lie along the first axis
+    return _audible(largest_gap(kept, mates))
 
 
 def _dropped(inputs: Arrays, outputs: Arrays) -> float:

@@ -564,3 +564,26 @@ def test_layers_that_are_not_compared_say_why(seeded):
     assert roles(diff)["a"] == "equal"
     assert not diff.equal
     assert not diff.bit_equal
+
+
+OPERATIONS = {
+    "mean over the batch": (lambda ops, x: x - ops.mean(x, axis=0, keepdims=True), "Mean", True),
+    "one number of the batch": (lambda ops, x: x / ops.max(ops.abs(x)), "Max", True),
+    "softmax over the batch": (lambda ops, x: ops.softmax(x, axis=0), "Softmax", True),
+    "mean over the features": (lambda ops, x: x - ops.mean(x, axis=1, keepdims=True), "Mean", False),
+    "samples along the second axis": (lambda ops, x: ops.transpose(ops.transpose(x)), "Transpose", False),
+    "sum of two": (lambda ops, x: x + ops.square(x), "Add", False),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_plain_operations_may_mix_a_batch(name):
+    """They hold no variable and take no flag, and yet the answer for one sample may hang on the others."""
+    import keras
+
+    compute, kind, mixes = OPERATIONS[name]
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, compute(keras.ops, keras.layers.Dense(4)(inputs)))
+    found = [row.batch_dependent for row in diff_layers(model, model, ROWS).layers if row.kind == kind]
+    assert found
+    assert set(found) == {(mixes, mixes)}
