@@ -60,10 +60,23 @@ def mendable(patch: Patch | None, arm: Arm, bottleneck: Arm) -> bool:
         return False
     if any(key.startswith(f"frozen.{_OPTIMIZER}") for key in patch) and arm.fit.get("callbacks"):
         return False  # which may change the rate
+    if "frozen.training.early_stopping" in patch and not all(map(_is_known, _callbacks(arm) + _callbacks(bottleneck))):
+        return False  # which may end the training themselves
     if "frozen.training.shuffle" in patch and _shuffles(arm) == _shuffles(bottleneck):
         return False  # then the rows themselves lie in another order
     ordered = {"frozen.training.batch_size", "frozen.training.shuffle"} & patch.keys()
     return not ordered or (arm.train.feed.arrays and bottleneck.train.feed.arrays)
+
+
+def _callbacks(arm: Arm) -> list[Any]:
+    given = arm.fit.get("callbacks") or ()
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _is_known(callback: Any) -> bool:
+    """Whether it is Keras' own and runs no function of the user's."""
+    own = type(callback).__module__.startswith("keras.") and isinstance(callback, keras.callbacks.Callback)
+    return own and not isinstance(callback, keras.callbacks.LambdaCallback | keras.callbacks.CallbackList)
 
 
 def _shuffles(arm: Arm) -> bool:
@@ -123,7 +136,7 @@ def _as_long(arm: Arm, _: Parts, bottleneck: Arm) -> Arm:
     """``fit`` from and to the same epoch as in the other arm, and stopped early by the same; other callbacks stay."""
     for name in ("epochs", "initial_epoch"):
         arm = _with_argument(name, arm, _, bottleneck)
-    own, others = (list(each.fit.get("callbacks") or ()) for each in (arm, bottleneck))
+    own, others = _callbacks(arm), _callbacks(bottleneck)
     kept = [each for each in own if not isinstance(each, keras.callbacks.EarlyStopping)]
     stops = [copy.deepcopy(each) for each in others if isinstance(each, keras.callbacks.EarlyStopping)]
     return replace(arm, fit={**arm.fit, "callbacks": [*kept, *stops]})

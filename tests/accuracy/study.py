@@ -2,8 +2,8 @@
 
 Plants faults alone and together, declared in a spec and in code, and shows clean pipelines of many kinds. Outcomes are
 kept as they come, so a study that was stopped goes on where it was; ``--jobs 2`` runs two cases side by side. Exits
-with 1 where a target is missed; ``--write`` also writes ``reports/accuracy.md``. The whole takes about half an hour of one
-core, on a slow machine more than one; ``--sample 60`` a part of it.
+with 1 where a target is missed; ``--write`` also writes ``reports/accuracy.md``. The whole takes half an hour of one
+core, on a slow machine more than one hour; ``--sample 60`` a part of it.
 """
 
 from __future__ import annotations
