@@ -79,6 +79,7 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
             return
         update = evidence.update
         gradients = max((gap.max_rel for gap in update.gradients), default=0.0) if update is not None else 0.0
+        skipped = update.skipped if update is not None else 0
         head = any(b.region == "head" for _, _, b in other) and not gradients <= NOISE
         backbone = [
             row for row, _, b in other if b.region == "backbone" and row.role == "source" and differs(row.training)
@@ -91,7 +92,7 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
                 (row.training.max_rel for row, _, _ in other if row.training is not None), default=0.0
             ),
             "largest_difference_relative_to_largest_gradient": gradients,
-            "skipped_steps": update.skipped if update is not None else 0,
+            "skipped_steps": skipped,
         }
         if not head and not backbone:
             yield self.cleared(
@@ -104,7 +105,6 @@ end_to_end = keras.Sequential([keras.Input((16,)), keras.layers.Dense(2)])
             effect = f"{len(backbone)} layers of the backbone differ by more than four roundings of that type."
         else:
             effect = f"The gradients of equal heads differ by {gradients:.2g} of the largest."
-        skipped = update.skipped if update is not None else 0
         if skipped:
             first = "first step" if skipped == 1 else f"first {skipped} steps"
             effect += f" The frozen arm's scaled gradients overflow, so it skips its {first}."

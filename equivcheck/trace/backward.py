@@ -86,13 +86,15 @@ def settle(model: keras.Model, data: tuple[Any, ...]) -> int:
     Returns:
         How often it was halved; 0 without a loss scale. All other variables are as they were.
     """
-    for skipped in range(MOST_SKIPPED if scales_loss(model) else 0):
+    if not scales_loss(model):
+        return 0
+    for skipped in range(MOST_SKIPPED):
         with undisturbed(model):
             step = backward(model, data)
         if all(_finite(gradient) for gradients, _ in step.calls for gradient in gradients):
             return skipped
         model.optimizer.dynamic_scale.assign(model.optimizer.dynamic_scale / 2)
-    return MOST_SKIPPED if scales_loss(model) else 0
+    return MOST_SKIPPED
 
 
 def _finite(gradient: Any) -> bool:

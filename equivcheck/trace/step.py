@@ -29,13 +29,11 @@ class Step:
         flags: ``training`` values by layer path, for layers that take one.
         failure: What ``fit`` raised, if it did, in one line and with the place in the user's own code; then ``change``
             is what the step would have done under a loss that takes any labels, and no flags are known.
-        skipped: Steps before it that moved nothing, because the scaled gradients overflowed.
     """
 
     change: Mapping[int, float]
     flags: Mapping[str, bool | None]
     failure: str | None = None
-    skipped: int = 0
 
 
 def take_step(arm: Arm) -> Step:
@@ -57,15 +55,15 @@ def take_step(arm: Arm) -> Step:
         try:
             with flags_of(model) as flags:
                 model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
-            skipped = 0
-            while skipped < MOST_SKIPPED and scales_loss(model) and _steps_taken(model) == begun:
-                skipped += 1
+            for _ in range(MOST_SKIPPED if scales_loss(model) else 0):
+                if _steps_taken(model) > begun:
+                    break
                 model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
         except Exception as error:  # noqa: BLE001  (whatever user code or a loss raises ends the step)
             with _taking_any_labels(model), suppress(Exception):
                 model.fit(feed.x, feed.y, **fit)
             return Step(_changed(model, before), {}, described(error))
-        return Step(_changed(model, before), flags, skipped=skipped)
+        return Step(_changed(model, before), flags)
 
 
 def _steps_taken(model: keras.Model) -> int:
