@@ -162,6 +162,8 @@ class InputTrace:
         against_raw: The map from raw pixels to the tensor, where raw pixels are known.
         as_trained: The map that the backbone's weights were trained with, where that is known.
         scalings: Layers of the model on the way there that scale the values.
+        supposed: In place of ``against_raw`` where raw pixels are not known: the map from those that the values show.
+            Which channel comes first they do not show.
     """
 
     layer: str
@@ -169,6 +171,12 @@ class InputTrace:
     against_raw: AffineMap | None
     as_trained: AffineMap | None
     scalings: tuple[ScalingTrace, ...] = ()
+    supposed: AffineMap | None = None
+
+    @property
+    def fed(self) -> AffineMap | None:
+        """What is done to raw pixels, as far as it is known or can be supposed."""
+        return self.supposed if self.against_raw is None else self.against_raw
 
 
 @dataclass(frozen=True, slots=True)

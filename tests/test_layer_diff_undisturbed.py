@@ -225,3 +225,14 @@ def test_this_test_can_fail():
     model.fit(X, Y, verbose=0)
     after = state_of(model)[: len(before)]
     assert any(not np.array_equal(one, other) for one, other in zip(before, after, strict=False))
+
+
+def test_nothing_of_it_stays_in_memory():
+    """TensorFlow keeps every Python function that a graph calls; what such a function holds would stay for good."""
+    import gc
+
+    from equivcheck.trace.together import Together
+
+    diff_layers(network(), network(), X)
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Together)]

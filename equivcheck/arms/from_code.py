@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Feed, Split
 from equivcheck.arms.module_arrays import rescaled_arrays
+from equivcheck.arms.pretrained import checked, noted, preprocessing_of_weights
 from equivcheck.arms.user_code import call_user_function, load_user_function
 from equivcheck.errors import InputError
 from equivcheck.findings import ArmName
@@ -37,10 +38,11 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEE
         UserCodeError: It raised.
     """
     # A module draws too when it is imported, and that happens once.
-    load_user_function(function, folder=folder)
-    keras.utils.set_random_seed(seed)
-    with rescaled_arrays(function) as rescaled:
-        returned = call_user_function(function, folder=folder)
+    with noted():
+        load_user_function(function, folder=folder)
+        keras.utils.set_random_seed(seed)
+        with rescaled_arrays(function) as rescaled:
+            returned = call_user_function(function, folder=folder)
     model = getattr(returned, "model", None)
     if not isinstance(model, keras.Model):
         raise InputError(
@@ -61,6 +63,10 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEE
     backbone = getattr(returned, "backbone", None)
     if backbone is not None and not isinstance(backbone, keras.Model):
         raise InputError(f"{function}: .backbone is {type(backbone).__name__}; expected a keras.Model")
+    as_trained = getattr(returned, "preprocess_input", None)
+    if as_trained is not None and not callable(as_trained):
+        raise InputError(f"{function}: .preprocess_input is {type(as_trained).__name__}; expected a function")
+    extractor = backbone if name == "bottleneck" else None
     validation = getattr(returned, "validation", None)
     return Arm(
         name=name,
@@ -83,7 +89,10 @@ def arm_from_code(function: str, name: ArmName, *, folder: Path, seed: int = SEE
         ),
         fit={"epochs": 1, **fit},
         seed=SEED,
-        extractor=backbone if name == "bottleneck" else None,
+        extractor=extractor,
+        as_trained=preprocessing_of_weights(extractor or model)
+        if as_trained is None
+        else checked(as_trained, function),
         made_by=function,
         rescaled=rescaled,
     )

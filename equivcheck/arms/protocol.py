@@ -36,6 +36,8 @@ class UserArm(Protocol):
         images: Optional. For a bottleneck arm: the array that ``backbone`` was given for the training samples, in the
             order of the stored features.
         validation_images: Optional. The same for the validation samples.
+        preprocess_input: Optional. What the backbone's weights were trained with, from pixels in [0, 255]. Where the
+            function itself loads ``weights="imagenet"`` of keras.applications, it is known.
     """
 
     model: keras.Model

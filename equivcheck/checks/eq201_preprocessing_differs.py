@@ -118,4 +118,4 @@ def _name(arm: ArmEvidence) -> str:
 
 def _as_trained(arm: ArmEvidence) -> bool:
     found = arm.input
-    return bool(found and found.against_raw and found.as_trained and found.against_raw.same_as(found.as_trained))
+    return bool(found and found.fed and found.as_trained and found.fed.same_as(found.as_trained))

@@ -31,7 +31,10 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
 """
     measured = (
         "The map from raw pixels to the first kernel's input is fitted on real samples, and again with the backbone's "
-        "own preprocessing: that of its module in keras.applications, or the spec's backbone.trained_with."
+        "own preprocessing: that of its module in keras.applications, or the spec's backbone.trained_with. Of arms "
+        "from code, raw pixels are worked out from the images that are fed, or validated on, where they lie on a grid "
+        "of 256 levels or fill the range of a known mode; the weights' own is that of the module that loaded "
+        'weights="imagenet", or the arm\'s preprocess_input.'
     )
     mistaken_for = (
         "A backbone with random weights, which knows no preprocessing; one whose own is not known. Where only one arm "
@@ -52,13 +55,13 @@ fed_to_vgg16 = keras.applications.vgg16.preprocess_input(images)
         names: dict[str, str] = {}
         for name, arm in evidence.arms():
             found = arm.input
-            if found is None or found.against_raw is None or found.as_trained is None or not found.against_raw.explains:
+            if found is None or found.fed is None or found.as_trained is None or not found.fed.explains:
                 continue
-            if rescaled_twice(found) or same_but_order(found.against_raw, found.as_trained):
+            if rescaled_twice(found) or same_but_order(found.fed, found.as_trained):
                 continue  # EQ203 and EQ207 name these
-            if not found.against_raw.same_as(found.as_trained):
+            if not found.fed.same_as(found.as_trained):
                 unlike.append(name)
-                names[name] = found.against_raw.name
+                names[name] = found.fed.name
                 names["expected"] = found.as_trained.name
         if not unlike or (len(unlike) == 1 and _differ(evidence)):
             return

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from equivcheck.arms.arm import Arm
 from equivcheck.diff.affine import AffineMap, fit_affine
 from equivcheck.diff.align import Pair, align
+from equivcheck.diff.pixels import raw_pixels
 from equivcheck.evidence import ArmEvidence, Evidence, InputTrace, LayerTrace, OrderTrace, Region
 from equivcheck.trace.compare import compare, first_divergence
 from equivcheck.trace.draws import draw_alike
@@ -21,7 +22,7 @@ from equivcheck.trace.inputs import first_kernel_input, has_kernel
 from equivcheck.trace.labels import trace_labels
 from equivcheck.trace.layers import Seen, watch
 from equivcheck.trace.losses import with_losses
-from equivcheck.trace.observed import Observed, probes_of
+from equivcheck.trace.observed import PROBES, Observed, probes_of
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
 from equivcheck.trace.splits import trace_overlaps
@@ -109,7 +110,7 @@ def _arm_evidence(
         parameters=count_parameters(arm, variables),
         train=observed.train.order,
         validation=observed.validation.order if observed.validation else None,
-        input=_input(arm, passes, _at(observed.train.raw, probes)),
+        input=_input(observed, passes, _at(observed.train.raw, probes)),
         labels=with_losses(
             trace_labels(
                 arm.model,
@@ -199,16 +200,34 @@ def _augments(layer: LayerTrace) -> bool:
     return layer.kind.startswith("Random") or (layer.stochastic and "Dropout" not in layer.kind)
 
 
-def _input(arm: Arm, passes: Passes, raw: npt.NDArray[Any] | None) -> InputTrace | None:
+def _input(observed: Observed, passes: Passes, raw: npt.NDArray[Any] | None) -> InputTrace | None:
+    arm = observed.arm
     if passes.images is None or passes.images.ndim != 4:  # noqa: PLR2004
         return None
     found = first_kernel_input(passes.inference, passes.images)
     if found is None:
         return None
     layer, tensor = found
-    against_raw = None if raw is None else _map_of(arm, raw, prepared(arm, raw, passes.images), (passes, tensor))
-    as_trained = None if raw is None or arm.as_trained is None else _map_of(arm, raw, arm.as_trained(raw))
-    return InputTrace(layer, tensor, against_raw, as_trained, scalings(passes.inference, passes.images))
+    against_raw = supposed = as_trained = None
+    if raw is not None:
+        against_raw = _map_of(arm, raw, prepared(arm, raw, passes.images), (passes, tensor))
+    elif arm.as_trained is not None and (
+        # Training images of a user's code may be augmented; what is validated on rarely is.
+        shown := raw_pixels(passes.images, _a_few(observed.validation))
+    ):
+        raw, images = shown
+        supposed = _map_of(arm, raw, images, (passes, tensor))
+    if raw is not None and arm.as_trained is not None:
+        as_trained = _map_of(arm, raw, arm.as_trained(raw))
+    return InputTrace(layer, tensor, against_raw, as_trained, scalings(passes.inference, passes.images), supposed)
+
+
+def _a_few(walked: Walk | None) -> npt.NDArray[Any] | None:
+    """Images of a validation set, at most as many as go through the layers."""
+    if walked is None or walked.images is None or not len(walked.images):
+        return None
+    rows = np.arange(len(walked.images))
+    return walked.images[_spread(rows, min(PROBES, len(rows)))]
 
 
 def _map_of(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import keras
 import numpy as np
@@ -142,15 +143,19 @@ class Together:
             x, y = tensor_at((left, right), a), tensor_at((left, right), b)
             # Stateless, so that comparisons need not wait for one another; and fed what is only known when the graph
             # runs, so that one of constants is not done once and for all while the graph is optimised.
-            told = partial(self._told, index)
+            told = partial(_told, ref(self), index)
             marks[index] = tf.numpy_function(told, [x, y, size], tf.int32, stateful=False)
         if lockstep:
             _hold_back(self.plan, left, right, marks)
         return tf.stack(list(marks.values())) if marks else tf.zeros(0, tf.int32)
 
-    def _told(self, index: int, a: Any, b: Any, _size: Any) -> np.int32:
-        self._count(index, a, b)
-        return np.int32(0)
+
+def _told(together: ref[Together], index: int, a: Any, b: Any, _size: Any) -> np.int32:
+    """Counts. TensorFlow keeps what it is to call for as long as the process lives, so this holds on to nothing."""
+    told = together()
+    if told is not None:
+        told._count(index, a, b)  # noqa: SLF001  (the same class's, but for that)
+    return np.int32(0)
 
 
 @contextmanager
