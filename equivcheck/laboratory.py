@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.build import Builder
@@ -28,6 +30,7 @@ from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expect
 from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.placement import rounded_by_place
 from equivcheck.replay.rehearse import Rehearsals
+from equivcheck.replay.training import begin
 from equivcheck.spec import Advice, CodeArm, Experiment, resolve
 from equivcheck.trace.again import called_again, kept_arrays, suspects
 from equivcheck.trace.observed import Observed, observe
@@ -215,8 +218,8 @@ class Laboratory:
                 return Trained((), {}, {}, left_out=ended.seconds + sum(others))
             self._trained[identity(name, probed.experiment)] = run.curves
             curves += run.curves
-            for phase, count in run.epochs.items():
-                epochs.setdefault(phase, {})[name] = count
+            for phase, length in run.epochs.items():
+                epochs.setdefault(phase, {})[name] = length
             for phase, came_to in run.outcome.items():
                 outcome.setdefault(phase, {})[name] = came_to
         return Trained(tuple(curves), outcome, epochs)
@@ -311,8 +314,7 @@ class Laboratory:
     def _follow(self, probed: Probed, advice: Advice, deadline: float) -> what_if.Trial:
         def begun(then: Probed | None = None, missing: str = "") -> what_if.Trial:
             counterfactuals = self._counterfactuals(probed, then, {what_if.DECLARED: advice.patch})
-            replays = Replays((what_if.DECLARED,), counterfactuals, _samples(probed))
-            return what_if.Trial(advice, replays, missing=missing)
+            return what_if.Trial(advice, self._replays(counterfactuals, probed), missing=missing)
 
         if time.monotonic() > deadline:
             return begun(missing="the budget was spent before")
@@ -341,6 +343,7 @@ class Laboratory:
             for trial in trials:
                 if not trial.missing:
                     explore(trial.replays, repetitions, lambda: time.monotonic() > deadline)
+        self.rehearsals.workers.stop()
         chosen = metric or what_if.metric_of(trials)
         return tuple(what_if.effect_of(trial, chosen) for trial in trials)
 
@@ -364,8 +367,9 @@ class Laboratory:
             return None, trial
         # A spec does not tell a mended arm from the one that it was.
         repaired = trial.repaired if trial.repaired is not None and not trial.repaired.mends else None
-        replays = Replays(tuple(repairs), self._counterfactuals(probed, repaired, repairs), _samples(probed))
+        replays = self._replays(self._counterfactuals(probed, repaired, repairs), probed)
         missing = explore(replays, REPETITIONS, lambda: time.monotonic() > deadline)
+        self.rehearsals.workers.stop()  # what nobody waits for any more
         found = attribution(replays, missing)
         if found is None:
             return None, trial
@@ -379,9 +383,33 @@ class Laboratory:
     def _counterfactuals(
         self, probed: Probed, repaired: Probed | None, repairs: Mapping[str, Patch]
     ) -> Counterfactuals:
-        def train_arm(arm: Arm, built_for: Experiment) -> tuple[Curve, ...]:
-            return self._train(arm, built_for, probed.evidence, f"replay {len(self._trained) + 1}").curves
+        def train_arm(arm: Arm, built_for: Experiment) -> Callable[[], tuple[Curve, ...]]:
+            stage = f"replay {next(numbers)}"
 
+            def here(arm: Arm) -> tuple[Curve, ...]:
+                return self._train(arm, built_for, probed.evidence, stage).curves
+
+            if built_for.phases_of(arm.name) or not arm.begins_anew:
+                curves = here(arm)
+                return lambda: curves
+            with _quiet():
+                begun = begin(
+                    arm,
+                    partial(self.progress, stage),
+                    evidence=getattr(probed.evidence, arm.name),
+                    rehearsals=self.rehearsals,
+                    folder=self.builder.cache,
+                )
+
+            def wait() -> tuple[Curve, ...]:
+                try:
+                    return begun()
+                except Exception:  # noqa: BLE001  (memory was too short for several, say: once more, by itself)
+                    return here(replace(self.builder, experiment=built_for).build(arm.name))
+
+            return wait
+
+        numbers = count(len(self._trained) + 1)
         arms = {
             identity(observed.arm.name, each.experiment, fitted=False): observed.arm
             for each in (repaired, probed)
@@ -389,6 +417,12 @@ class Laboratory:
             for observed in (each.bottleneck, each.frozen)
         }
         return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
+
+    def _replays(self, counterfactuals: Counterfactuals, probed: Probed) -> Replays:
+        """One more is prepared while every worker has one."""
+        ahead = self.rehearsals.workers.count + 1
+        causes = tuple(counterfactuals.repairs)
+        return Replays(causes, counterfactuals, _samples(probed), counterfactuals.begin, ahead)
 
     def _train(
         self,

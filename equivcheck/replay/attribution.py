@@ -49,12 +49,16 @@ class Replays:
         causes: Codes of the causes.
         train: Trains a counterfactual.
         samples: Samples that each metric is taken over: the grain of an accuracy.
+        begin: Begins what ``train`` is soon asked for.
+        ahead: How many may be begun before the first of them is asked for.
         curves: What was trained so far, by coalition and repetition.
     """
 
     causes: tuple[str, ...]
     train: Train
     samples: Mapping[str, int]
+    begin: Callable[[Coalition, int], None] = lambda _present, _repetition: None
+    ahead: int = 1
     curves: dict[tuple[Coalition, int], tuple[Curve, ...]] = field(default_factory=dict)
 
     def replay(self, present: Coalition, repetition: int) -> tuple[Curve, ...]:
@@ -91,10 +95,15 @@ def explore(replays: Replays, repetitions: int, out_of_time: Callable[[], bool])
         What is missing, in words; empty where nothing is.
     """
     wanted = [(present, repetition) for repetition in range(repetitions) for present in _wanted(replays, repetition)]
+    begun: set[tuple[Coalition, int]] = set()
     for done, (present, repetition) in enumerate(wanted):
         if done and out_of_time():
             return f"the budget was spent after {done} of {len(wanted)} replays"
         try:
+            for later in wanted[done : done + replays.ahead]:
+                if later not in begun and not replays.known(*later):
+                    replays.begin(*later)
+                    begun.add(later)
             replays.replay(present, repetition)
         except KeyboardInterrupt:
             if not done:

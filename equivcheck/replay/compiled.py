@@ -7,7 +7,8 @@ left out is what ``fit`` does around them: pulling batches, callbacks, and leavi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.replay.graph import RefusedError, captured, refuse_unrepeatable
-from equivcheck.trace.memory import assign, values_of
+from equivcheck.trace.memory import assign, raw
 from equivcheck.trace.state import variables_of
 
 #: Epochs run at once for about as long as a person waits for a sign of life, in seconds.
@@ -115,7 +116,24 @@ class Rehearsal:
             *(tf.TensorSpec((), tf.int32) for _ in range(4)),
         )
         refuse_unrepeatable(self._run)
-        captured(self._run, self.state)
+        self._places = captured(self._run, self.state)
+        self._spare: list[list[tf.Variable]] = []
+
+    @contextmanager
+    def variables(self, values: Sequence[tf.Tensor]) -> Iterator[list[tf.Variable]]:
+        """Variables that hold these values, for one training; afterwards they serve another.
+
+        Making them takes as long as a short training.
+
+        Args:
+            values: Of the traced model's state, in its order.
+        """
+        mine = self._spare.pop() if self._spare else [tf.Variable(value) for value in values]
+        assign(mine, values)
+        try:
+            yield mine
+        finally:
+            self._spare.append(mine)
 
     def run(
         self,
@@ -131,36 +149,28 @@ class Rehearsal:
             tables: What to train on, of the specification that was traced.
             epochs: How many.
             progress: Told of epochs done, at least at the end.
-            state: The variables to train, in the order of the traced model's; None for the traced model itself. The
-                traced model is then as before.
+            state: The variables to train, in the order of the traced model's; None for the traced model itself.
             ended: Is asked behind each epoch, with its number and its logs, whether that was the last.
 
         Returns:
             ``(epochs, curves)``.
         """
-        if state is None or all(one is other for one, other in zip(state, self.state, strict=True)):
-            return self._chunks(tables, epochs, progress, ended)
-        kept = values_of(self.state)
-        try:
-            assign(self.state, values_of(state))
-            curves = self._chunks(tables, epochs, progress, ended)
-            assign(state, values_of(self.state))
-        finally:
-            assign(self.state, kept)
-        return curves
-
-    def _chunks(
-        self, tables: Tables, epochs: int, progress: Callable[[int, int], None], ended: Ended | None
-    ) -> npt.NDArray[np.float64]:
-        """Leaves the graph now and then, so that somebody may be told, or stop it."""
-        orders = [None if one is None else tf.constant(one) for one in (tables.order, tables.validation_order)]
+        handles = [raw(variable).handle for variable in (self.state if state is None else state)]
+        worked_on = [
+            given if place is None else handles[place]
+            for place, given in zip(self._places, self._run.captured_inputs, strict=True)
+        ]
+        fed = [*tables.train, *(tables.validation or ())]
+        fed += [tf.constant(one) for one in (tables.order, tables.validation_order) if one is not None]
         sizes = tables.batch_size, tables.validation_batch_size
+        # Leaves the graph now and then, so that somebody may be told, or stop it.
         done, count, parts = 0, 1, []
         while done < epochs:
             count = min(count, epochs - done)
             start = time.perf_counter()
             numbers = map(tf.constant, (done, count, *sizes))
-            parts.append(self._run(tables.train, tables.validation, *orders, *numbers).numpy())
+            # That a graph may work on other variables of the same types has no public name.
+            parts.append(self._run._call_flat([*fed, *numbers], worked_on).numpy())  # noqa: SLF001
             took = time.perf_counter() - start
             done += count
             progress(done, epochs)

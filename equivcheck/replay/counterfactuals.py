@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from equivcheck.arms.arm import Arm
@@ -14,8 +15,10 @@ from equivcheck.measured import Curve
 from equivcheck.replay.game import Coalition
 from equivcheck.spec import ArmSpec, Experiment, resolve
 
-#: Trains an arm that was built for an experiment.
-TrainArm = Callable[[Arm, Experiment], tuple[Curve, ...]]
+_ARMS: tuple[ArmName, ArmName] = ("bottleneck", "frozen")
+
+#: Begins the training of an arm that was built for an experiment, and gives what waits for its curves.
+TrainArm = Callable[[Arm, Experiment], Callable[[], tuple[Curve, ...]]]
 
 
 @dataclass
@@ -26,8 +29,10 @@ class Counterfactuals:
         experiment: As declared.
         repairs: The patch that repairs each cause, by code, in the order in which they were found.
         builder: Builds arms.
-        train: Trains one.
+        train: Begins to train one; its model may be another seed's from then on.
         trained: Curves of arms that were trained, by what decides them (``identity``).
+        begun: What waits for those of arms that are being trained.
+        specs: Experiments with some causes repaired, by coalition and repetition.
         arms: Arms that were built, as they were built, by what decides them but for the arguments of ``fit``.
     """
 
@@ -37,6 +42,15 @@ class Counterfactuals:
     train: TrainArm
     trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict)
     arms: dict[str, Arm] = field(default_factory=dict)
+    begun: dict[str, Callable[[], tuple[Curve, ...]]] = field(default_factory=dict)
+    specs: dict[tuple[Coalition, int], Experiment] = field(default_factory=dict)
+
+    def begin(self, present: Coalition, repetition: int) -> None:
+        """Begins what a call with the same arguments then waits for."""
+        with suppress(SpecError, InputError):
+            experiment = self.patched(present, repetition)
+            for name in _ARMS:
+                self._begin(name, experiment)
 
     def __call__(self, present: Coalition, repetition: int) -> tuple[Curve, ...]:
         """The curves of both arms with these causes present; none of a spec that cannot be built so.
@@ -47,13 +61,18 @@ class Counterfactuals:
         """
         try:
             experiment = self.patched(present, repetition)
-            return tuple(curve for name in ("bottleneck", "frozen") for curve in self._curves(name, experiment))
+            return tuple(curve for name in _ARMS for curve in self._curves(name, experiment))
         except (SpecError, InputError):  # one repair may need another
             return ()
 
     def patched(self, present: Coalition, repetition: int = 0) -> Experiment:
         """The experiment with all other causes repaired."""
-        document = self.experiment.document
+        if (present, repetition) not in self.specs:
+            self.specs[present, repetition] = self._patched(present, repetition)
+        return self.specs[present, repetition]
+
+    def _patched(self, present: Coalition, repetition: int) -> Experiment:
+        document = self.experiment.document.patched({"what_if": None})  # which need not prove right again each time
         for code, patch in self.repairs.items():
             if code not in present:
                 document = document.patched(patch)
@@ -67,10 +86,17 @@ class Counterfactuals:
         return experiment
 
     def _curves(self, name: ArmName, experiment: Experiment) -> tuple[Curve, ...]:
-        key = identity(name, experiment)
+        key = self._begin(name, experiment)
         if key not in self.trained:
-            self.trained[key] = self.train(self._arm(name, experiment), experiment)
+            self.trained[key] = self.begun.pop(key)()
         return self.trained[key]
+
+    def _begin(self, name: ArmName, experiment: Experiment) -> str:
+        """Begins a training that was not begun before; what decides it."""
+        key = identity(name, experiment)
+        if key not in self.trained and key not in self.begun:
+            self.begun[key] = self.train(self._arm(name, experiment), experiment)
+        return key
 
     def _arm(self, name: ArmName, experiment: Experiment) -> Arm:
         spec, key = getattr(experiment, name), identity(name, experiment, fitted=False)

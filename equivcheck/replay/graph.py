@@ -48,14 +48,14 @@ def _nodes(definition: Any) -> Iterator[Any]:
         yield from function.node_def
 
 
-def captured(concrete: Any, known: Iterable[keras.Variable]) -> list[int]:
-    """Which of the known variables a graph works on, by position.
+def captured(concrete: Any, known: Iterable[keras.Variable]) -> list[int | None]:
+    """Which of the known variables a graph works on, by position; None for each tensor that it also takes from outside.
 
     Raises:
         RefusedError: It works on another one, which nobody would put back.
     """
     places = {id(raw(variable).handle): place for place, variable in enumerate(known)}
-    handles = [outer for outer, _ in concrete.graph.captures if outer.dtype == tf.resource]
-    if any(id(handle) not in places for handle in handles):
+    taken = concrete.captured_inputs
+    if any(one.dtype == tf.resource and id(one) not in places for one in taken):
         raise RefusedError("it works on a variable that the model does not list")
-    return sorted(places[id(handle)] for handle in handles)
+    return [places.get(id(one)) for one in taken]

@@ -16,7 +16,7 @@ from equivcheck.arms.arm import Arm
 from equivcheck.diff.tally import NOISE
 from equivcheck.measured import Curve, curves_equal
 from equivcheck.replay.eligible import build, obstacle
-from equivcheck.replay.rehearse import Rehearsals, rehearse
+from equivcheck.replay.rehearse import Rehearsals, prepare
 from equivcheck.replay.training import metric_of
 from equivcheck.trace.state import undisturbed
 
@@ -40,7 +40,8 @@ def rounded_by_place(bottleneck: Arm, frozen: Arm, curves: Sequence[Curve], rehe
     build(frozen)
     try:
         with undisturbed(frozen.model):
-            done = rehearse(frozen, lambda _done, _total: None, evidence=None, rehearsals=rehearsals, stored=stored)
+            ready = prepare(frozen, evidence=None, rehearsals=rehearsals, stored=stored)
+            done = ready.run(lambda _done, _total: None)
     except Exception:  # noqa: BLE001  (what could not be compiled was trained by fit, and proves nothing here)
         return None
     on_stored = [Curve("frozen", metric_of(name), values) for name, values in done.curves.items()]

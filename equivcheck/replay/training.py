@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.said import described
@@ -19,10 +21,11 @@ from equivcheck.measured import Curve
 from equivcheck.replay.eligible import build, obstacle
 from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
-from equivcheck.replay.rehearse import Rehearsals, rehearse
+from equivcheck.replay.rehearse import Rehearsals, Rehearsed, prepare
 from equivcheck.replay.store import Stored, read, write
+from equivcheck.replay.workers import Checkpoint
 from equivcheck.trace.memory import assign, same_memory, values_of
-from equivcheck.trace.state import restored, variables_of
+from equivcheck.trace.state import restored, undisturbed, variables_of
 
 #: Is told how many epochs are done, and how many there will be.
 Progress = Callable[[int, int], None]
@@ -76,14 +79,77 @@ def train(
     return train_by_fit(arm, progress, why)
 
 
+def begin(
+    arm: Arm,
+    progress: Progress,
+    *,
+    evidence: ArmEvidence | None,
+    rehearsals: Rehearsals,
+    folder: Path | None,
+) -> Callable[[], tuple[Curve, ...]]:
+    """Begins a training of which only the curves are asked; the arm's model is as it was when this returns.
+
+    Args:
+        arm: As for ``train``.
+        progress: As for ``train``; may be told by another thread.
+        evidence: As for ``train``.
+        rehearsals: As for ``train``; a light one runs beside others, on its workers.
+        folder: As for ``train``.
+
+    Returns:
+        Waits for the curves.
+
+    Raises:
+        UserCodeError: As for ``train``.
+    """
+    if obstacle(arm) is None:
+        with suppress(Exception):  # train finds it again, and says it
+            aside = _aside(arm, progress, evidence, rehearsals, folder)
+            if aside is not None:
+                return aside
+    with undisturbed(arm.model):
+        curves = train(arm, progress, evidence=evidence, rehearsals=rehearsals, folder=folder).curves
+    return lambda: curves
+
+
+def _aside(
+    arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
+) -> Callable[[], tuple[Curve, ...]] | None:
+    """Begins a training on variables of its own; None where it has to run on the model's."""
+    key, kept = _kept(arm, rehearsals, folder)
+    if kept is not None:
+        curves = _curves(arm, kept.curves)
+        return lambda: curves
+    with restored([]):
+        ready = prepare(arm, evidence=evidence, rehearsals=rehearsals)
+    if not ready.aside or ready.state is None:
+        return None
+    places = {id(variable): place for place, variable in enumerate(variables_of(arm.model))}
+    worked_on = [places[id(variable)] for variable in ready.state]
+    before = values_of(ready.state)
+
+    def run(check: Checkpoint) -> tuple[Curve, ...]:
+        def checked(done: int, total: int) -> None:
+            check()
+            progress(done, total)
+
+        with ready.rehearsal.variables(before) as state:
+            done = ready.run(checked, state)
+            after = values_of(state)
+        if folder is not None and key is not None:
+            values = dict(zip(worked_on, zip(before, after, strict=True), strict=True))
+            write(folder, key, _stored(done, values))
+        return _curves(arm, done.curves)
+
+    return rehearsals.workers.submit(run).result
+
+
 def _compiled(
     arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
 ) -> Training:
-    build(arm)
+    key, kept = _kept(arm, rehearsals, folder)
     model, variables = arm.model, variables_of(arm.model)
-    key = None if folder is None else key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests)
-    kept = None if folder is None or key is None else read(folder, key)
-    if kept is not None and _fits(kept, variables):
+    if kept is not None:
         assign([variables[place] for place in kept.weights], list(kept.weights.values()))
         epochs = int(arm.fit.get("epochs", 1))
         progress(epochs, epochs)
@@ -91,16 +157,30 @@ def _compiled(
     before = values_of(variables)
     try:
         with restored([]):  # of what is not the model's: the generator that all share
-            done = rehearse(arm, progress, evidence=evidence, rehearsals=rehearsals)
+            done = prepare(arm, evidence=evidence, rehearsals=rehearsals).run(progress)
     except BaseException:  # whatever stops it, fit must find the arm as it was
         assign(variables, before)
         raise
     model.optimizer.finalize_variable_values(model.trainable_weights)
     if folder is not None and key is not None:
-        values = enumerate(zip(before, values_of(variables), strict=True))
-        moved = {place: value.numpy() for place, (old, value) in values if not same_memory(old, value)}
-        write(folder, key, Stored(done.curves, moved, done.why))
+        write(folder, key, _stored(done, dict(enumerate(zip(before, values_of(variables), strict=True)))))
     return _training(arm, done.curves, done.why)
+
+
+def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[str | None, Stored | None]:
+    """The key of a finished training and, where there is one, what came of it; the arm is built then."""
+    build(arm)
+    if folder is None:
+        return None, None
+    key = key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests)
+    kept = None if key is None else read(folder, key)
+    return key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
+
+
+def _stored(done: Rehearsed, values: Mapping[int, tuple[tf.Tensor, tf.Tensor]]) -> Stored:
+    """What is kept of a training: of the values before and behind it, by place, those that it moved."""
+    moved = {place: new.numpy() for place, (old, new) in values.items() if not same_memory(old, new)}
+    return Stored(done.curves, moved, done.why)
 
 
 def _fits(kept: Stored, variables: Sequence[keras.Variable]) -> bool:
@@ -112,8 +192,11 @@ def _fits(kept: Stored, variables: Sequence[keras.Variable]) -> bool:
 
 
 def _training(arm: Arm, values: Mapping[str, tuple[float, ...]], why: str) -> Training:
-    curves = tuple(Curve(arm.name, metric_of(name), column) for name, column in values.items())
-    return Training(curves, _weights(arm.model), "compiled", why)
+    return Training(_curves(arm, values), _weights(arm.model), "compiled", why)
+
+
+def _curves(arm: Arm, values: Mapping[str, tuple[float, ...]]) -> tuple[Curve, ...]:
+    return tuple(Curve(arm.name, metric_of(name), column) for name, column in values.items())
 
 
 def train_by_fit(arm: Arm, progress: Progress, why: str = "") -> Training:

@@ -8,18 +8,29 @@ import pytest
 
 @pytest.fixture(scope="session")
 def assert_as_fit(tensorflow):
-    """Trains two equal arms, one by ``fit`` and one compiled, and compares all that can be seen."""
+    """Trains two equal arms, one by ``fit`` and one compiled, and compares all that can be seen.
+
+    The compiled one first on variables of its own, several times at once, which leaves no trace.
+    """
 
     def compare(one, other, why=None):
         """Trains the first of two equal arms by ``fit`` and the second compiled."""
-        from equivcheck.replay.training import train, train_by_fit
+        from equivcheck.replay.rehearse import Rehearsals
+        from equivcheck.replay.training import begin, train, train_by_fit
         from equivcheck.trace.state import variables_of
 
-        slow, quick = train_by_fit(one, lambda *_: None), train(other, lambda *_: None)
+        rehearsals = Rehearsals()
+        begun = [
+            begin(other, lambda *_: None, evidence=None, rehearsals=rehearsals, folder=None)
+            for _ in range(rehearsals.workers.count + 1)
+        ]
+        aside = [wait() for wait in begun]
+        slow, quick = train_by_fit(one, lambda *_: None), train(other, lambda *_: None, rehearsals=rehearsals)
         assert (quick.how, slow.how) == ("compiled", "fit"), quick.why
         if why is not None:
             assert quick.why == why
         assert repr(quick.curves) == repr(slow.curves)  # NaN as well
+        assert {repr(curves) for curves in aside} == {repr(slow.curves)}
         theirs, ours = (variables_of(arm.model) for arm in (one, other))
         assert len(theirs) == len(ours)
         for mine, yours in zip(ours, theirs, strict=True):

@@ -149,6 +149,31 @@ def test_the_declared_pair_is_trained_whatever_the_budget():
     assert trained == [(frozenset("abc"), 0)]
 
 
+def test_what_is_soon_asked_for_is_begun_ahead():
+    """Once each, in the order in which it is asked for, and no more of it than is allowed."""
+    found, trained = replays(TRUTHS["no effect"][0])
+    begun, most = [], []
+
+    def begin(*key):
+        begun.append(key)
+        most.append(len(begun) - len(trained))
+
+    found.begin, found.ahead = begin, 3
+    assert explore(found, 2, lambda: False) == ""
+    assert begun == trained
+    assert max(most) == 3
+    assert explore(found, 2, lambda: False) == ""
+    assert begun == trained
+
+
+def test_nothing_is_begun_behind_a_spent_budget():
+    found, trained = replays(TRUTHS["no effect"][0])
+    begun = []
+    found.begin, found.ahead = lambda *key: begun.append(key), 3
+    explore(found, 2, lambda: len(trained) >= 4)
+    assert len(begun) == 6
+
+
 def test_an_interrupt_keeps_what_is_done():
     found, _ = replays(TRUTHS["no effect"][0])
     plain, count = found.train, itertools.count()

@@ -109,12 +109,12 @@ def on_features_of(head, network):
     """The frozen arm trained on the features that the other one has stored."""
     from equivcheck.measured import Curve
     from equivcheck.replay.eligible import build
-    from equivcheck.replay.rehearse import Rehearsals, rehearse
+    from equivcheck.replay.rehearse import Rehearsals, prepare
     from equivcheck.replay.training import Training
 
     build(network)
     stored = [split.feed.x for split in (head.train, head.validation)]
-    done = rehearse(network, lambda *_: None, evidence=None, rehearsals=Rehearsals(), stored=stored)
+    done = prepare(network, evidence=None, rehearsals=Rehearsals(), stored=stored).run(lambda *_: None)
     assert done.moved <= 1e-6
     curves = tuple(Curve("frozen", name, values) for name, values in done.curves.items())
     return Training(curves, tuple(np.array(weight) for weight in network.model.trainable_variables))

@@ -190,7 +190,7 @@ def test_a_replay_that_was_kept_is_not_run_again(keys, tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
     told = []
     with monkeypatch.context() as patch:
-        patch.setattr(training, "rehearse", None)
+        patch.setattr(training, "prepare", None)
         read = training.train(again, lambda *done: told.append(done), folder=tmp_path)
     assert (read.curves, read.how, read.why) == (run.curves, run.how, run.why)
     assert told == [(2, 2)]

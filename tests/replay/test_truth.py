@@ -111,7 +111,8 @@ def divided(document, repairs, repetitions=3):
 
     def train_arm(arm, _experiment):
         with undisturbed(arm.model):
-            return train(arm, lambda *_: None, rehearsals=rehearsals).curves
+            curves = train(arm, lambda *_: None, rehearsals=rehearsals).curves
+        return lambda: curves
 
     experiment = resolve(document)
     samples = {"accuracy": CLASSES * EACH, "val_accuracy": CLASSES * EACH}
