@@ -46,8 +46,8 @@ _MOST_BYTES = 1 << 30
 _TOGETHER, _LARGE = 1024, 32
 
 #: Numbers that the layers of one step make, up to which it runs beside others. Two trainings of the fixtures' networks,
-#: of 60 to 1 200 000 such numbers, take 0.4 to 0.7 of the time on two cores that they take one after the other; of large
-#: networks each takes all cores already, and two have twice the activations in memory.
+#: of 60 to 1 200 000 such numbers, take 0.4 to 0.7 of the time on two cores that they take one after the other; of
+#: large networks each takes all cores already, and two have twice the activations in memory.
 _LIGHT = 4_000_000
 
 _ALL = "the whole network was run in every step"
