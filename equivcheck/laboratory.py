@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,9 +23,9 @@ from equivcheck.mend import mendable, mended, parts_of
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay import what_if
-from equivcheck.replay.attribution import Replays, attribution, explore
+from equivcheck.replay.attribution import INTERRUPTED, Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
-from equivcheck.replay.pace import UNLIMITED, Allowance, OverBudgetError, expected_seconds
+from equivcheck.replay.pace import UNLIMITED, Allowance, Deadline, OverBudgetError, expected_seconds
 from equivcheck.replay.phases import joined, train_in_phases
 from equivcheck.replay.placement import rounded_by_place
 from equivcheck.replay.rehearse import Rehearsals
@@ -48,6 +47,8 @@ MOST_ROUNDS = 3
 
 #: Trainings of each counterfactual, with other seeds: five make Student's t 2.8 where three would make it 4.3.
 REPETITIONS = 5
+
+_INTERRUPTED = f"{INTERRUPTED} before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,13 @@ class Trial:
         findings: All findings with their place in the spec; ``verified`` is set where a repair could be tried.
         curves: Both arms' curves, and the repaired frozen arm's.
         repaired: The repaired experiment; None where nothing could be repaired.
+        undivided: Why the gap was not divided among the causes, where too few counterfactuals were trained for that.
     """
 
     findings: tuple[Finding, ...]
     curves: tuple[Curve, ...]
     repaired: Probed | None = None
+    undivided: str = ""
 
 
 @dataclass(frozen=True)
@@ -302,26 +305,29 @@ class Laboratory:
         with _quiet():
             return rounded_by_place(probed.bottleneck.arm, probed.frozen.arm, curves, self.rehearsals)
 
-    def follow(self, probed: Probed, deadline: float) -> list[what_if.Trial]:
+    def follow(self, probed: Probed, deadline: Deadline) -> list[what_if.Trial]:
         """Follows each advice of the spec once: what it does to the errors, and to both curves.
 
         Args:
             probed: The experiment as declared.
-            deadline: Time of the monotonic clock after which nothing further is begun.
+            deadline: When nothing further is begun; an interrupt of the user's makes it pass.
         """
         return [self._follow(probed, advice, deadline) for advice in probed.experiment.what_if]
 
-    def _follow(self, probed: Probed, advice: Advice, deadline: float) -> what_if.Trial:
+    def _follow(self, probed: Probed, advice: Advice, deadline: Deadline) -> what_if.Trial:
         def begun(then: Probed | None = None, missing: str = "") -> what_if.Trial:
             counterfactuals = self._counterfactuals(probed, then, {what_if.DECLARED: advice.patch})
             return what_if.Trial(advice, self._replays(counterfactuals, probed), missing=missing)
 
-        if time.monotonic() > deadline:
-            return begun(missing="the budget was spent before")
+        if deadline.passed():
+            return begun(missing=_INTERRUPTED if deadline.interrupted else "the budget was spent before")
         try:
             then = self.probe(resolve(probed.experiment.document.patched(advice.patch)), before=probed)
             trial = begun(then)
-            explore(trial.replays, 1, lambda: False)
+            self._explore(trial.replays, 1, deadline, whole=True)
+        except KeyboardInterrupt:
+            deadline.interrupted = True
+            return begun(missing=_INTERRUPTED)
         except (InputError, UserCodeError, InconclusiveError) as error:
             return begun(missing=f"it cannot be followed: {error}")
         declared, left = ({finding.code: None for finding in each.errors} for each in (probed, then))
@@ -331,7 +337,7 @@ class Laboratory:
             new=[code for code in left if code not in declared],
         )
 
-    def weigh(self, trials: Sequence[what_if.Trial], metric: str | None, deadline: float) -> tuple[WhatIf, ...]:
+    def weigh(self, trials: Sequence[what_if.Trial], metric: str | None, deadline: Deadline) -> tuple[WhatIf, ...]:
         """Repeats what was followed with other seeds as far as time allows, and tells what it came to.
 
         Args:
@@ -342,12 +348,12 @@ class Laboratory:
         for repetitions in range(2, REPETITIONS + 1):
             for trial in trials:
                 if not trial.missing:
-                    explore(trial.replays, repetitions, lambda: time.monotonic() > deadline)
+                    self._explore(trial.replays, repetitions, deadline)
         self.rehearsals.workers.stop()
         chosen = metric or what_if.metric_of(trials)
         return tuple(what_if.effect_of(trial, chosen) for trial in trials)
 
-    def attribute(self, probed: Probed, trial: Trial, deadline: float) -> tuple[Attribution | None, Trial]:
+    def attribute(self, probed: Probed, trial: Trial, deadline: Deadline) -> tuple[Attribution | None, Trial]:
         """Trains counterfactuals to see how much of the gap each cause makes.
 
         Args:
@@ -368,11 +374,11 @@ class Laboratory:
         # A spec does not tell a mended arm from the one that it was.
         repaired = trial.repaired if trial.repaired is not None and not trial.repaired.mends else None
         replays = self._replays(self._counterfactuals(probed, repaired, repairs), probed)
-        missing = explore(replays, REPETITIONS, lambda: time.monotonic() > deadline)
+        missing = self._explore(replays, REPETITIONS, deadline)
         self.rehearsals.workers.stop()  # what nobody waits for any more
         found = attribution(replays, missing)
         if found is None:
-            return None, trial
+            return None, replace(trial, undivided=missing)
         shares = {share["code"]: share["share"] for share in found["shares"]}
         findings = tuple(
             replace(finding, share=shares[finding.code]) if finding.code in shares and finding.verified else finding
@@ -417,6 +423,21 @@ class Laboratory:
             for observed in (each.bottleneck, each.frozen)
         }
         return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
+
+    @staticmethod
+    def _explore(replays: Replays, repetitions: int, deadline: Deadline, *, whole: bool = False) -> str:
+        """Trains counterfactuals until the deadline, or whole repetitions; what is missing.
+
+        Raises:
+            KeyboardInterrupt: Of ``whole`` ones, which say nothing in part.
+        """
+        spent = {"spent": INTERRUPTED} if deadline.interrupted else {}
+        missing = explore(replays, repetitions, (lambda: False) if whole else deadline.passed, **spent)
+        if missing.startswith(INTERRUPTED):
+            deadline.interrupted = True
+            if whole:
+                raise KeyboardInterrupt
+        return missing
 
     def _replays(self, counterfactuals: Counterfactuals, probed: Probed) -> Replays:
         """One more is prepared while every worker has one."""

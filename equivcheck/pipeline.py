@@ -133,7 +133,7 @@ def run_document(
     what_if: tuple[WhatIf, ...] = ()
     if trained and replay:
         with clock.stage("replaying counterfactuals"):
-            deadline = time.monotonic() + allowance.left
+            deadline = allowance.deadline()
             followed = laboratory.follow(probed, deadline)
             shares, trial = laboratory.attribute(probed, trial, deadline)
             what_if = laboratory.weigh(followed, shares["metric"] if shares else None, deadline)
@@ -163,6 +163,7 @@ def run_document(
             reason=obstacle,
             phases=phases,
             untrained=untrained,
+            undivided=trial.undivided,
         ),
         findings=tuple(ranked(trial.findings)),
         cleared=cleared,

@@ -175,3 +175,48 @@ def test_a_check_that_fails_makes_the_verdict_inconclusive(tiny, monkeypatch):
     assert "EQ888" in report.summary
     (skipped,) = (skipped for skipped in report.skipped if skipped.code == "EQ888")
     assert skipped.reason == "the check itself failed: RuntimeError: boom"
+
+
+def interrupted(*_args, **_kwargs):
+    raise KeyboardInterrupt
+
+
+ADVICE = [{"advice": f"cut at {cut}", "patch": {"backbone.cut": cut}} for cut in ("pool", "dropout")]
+
+
+def test_an_interrupt_while_advice_is_followed_ends_all_that_was_to_come(laboratory, tiny, monkeypatch):
+    """What was measured and trained by then is reported, and what is missing says why."""
+    from equivcheck.laboratory import Laboratory
+
+    probed = laboratory.probe(resolve(tiny.patched({"backbone.cut": "dropout", "what_if": ADVICE})))
+    trial = laboratory.try_repairs(probed, laboratory.train(probed).curves)
+    deadline = laboratory.allowance(1000.0).deadline()
+    with monkeypatch.context() as patch:
+        patch.setattr(Laboratory, "probe", interrupted)
+        followed = laboratory.follow(probed, deadline)
+    assert [each.missing for each in followed] == ["interrupted before"] * 2
+    found, then = laboratory.attribute(probed, trial, deadline)
+    assert found is None
+    assert then.undivided == "interrupted after 1 of 10 replays"
+    assert [each["missing"] for each in laboratory.weigh(followed, None, deadline)] == ["interrupted before"] * 2
+
+
+def test_an_interrupt_while_counterfactuals_are_trained_ends_the_repetitions_of_advice(
+    laboratory, dropping, curves, monkeypatch
+):
+    import equivcheck.laboratory as module
+
+    trial = laboratory.try_repairs(dropping, curves)
+    deadline = laboratory.allowance(1000.0).deadline()
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Counterfactuals, "_arm", interrupted)
+        found, then = laboratory.attribute(dropping, trial, deadline)
+    assert deadline.passed()
+    assert "interrupted after" in (found["missing"] if found else then.undivided)
+
+
+def test_a_spent_budget_says_that_the_gap_was_not_divided(laboratory, dropping, curves):
+    trial = laboratory.try_repairs(dropping, curves)
+    found, then = laboratory.attribute(dropping, trial, laboratory.allowance(-1.0).deadline())
+    assert found is None
+    assert then.undivided == "the budget was spent after 1 of 10 replays"

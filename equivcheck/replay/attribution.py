@@ -37,6 +37,9 @@ ORDERS = 4
 #: Standard errors from which on a gap is certain either way, so that more of them say no more for a curve.
 CERTAIN = 10.0
 
+#: What is said first of what an interrupt of the user's left out.
+INTERRUPTED = "interrupted"
+
 #: Causes present, and the number of the repetition -> the curves of both arms then.
 Train = Callable[[Coalition, int], Sequence[Curve]]
 
@@ -83,13 +86,16 @@ class Replays:
         return scale * (final.get("frozen", np.nan) - final.get("bottleneck", np.nan))
 
 
-def explore(replays: Replays, repetitions: int, out_of_time: Callable[[], bool]) -> str:
+def explore(
+    replays: Replays, repetitions: int, out_of_time: Callable[[], bool], *, spent: str = "the budget was spent"
+) -> str:
     """Trains counterfactuals, those first that say most.
 
     Args:
         replays: What was trained so far; grows.
         repetitions: How often all is trained, with other seeds.
         out_of_time: Asked before each training; the declared pair is trained whatever it says.
+        spent: What it means when that says yes.
 
     Returns:
         What is missing, in words; empty where nothing is.
@@ -98,7 +104,7 @@ def explore(replays: Replays, repetitions: int, out_of_time: Callable[[], bool])
     begun: set[tuple[Coalition, int]] = set()
     for done, (present, repetition) in enumerate(wanted):
         if done and out_of_time():
-            return f"the budget was spent after {done} of {len(wanted)} replays"
+            return f"{spent} after {done} of {len(wanted)} replays"
         try:
             for later in wanted[done : done + replays.ahead]:
                 if later not in begun and not replays.known(*later):
@@ -106,9 +112,7 @@ def explore(replays: Replays, repetitions: int, out_of_time: Callable[[], bool])
                     begun.add(later)
             replays.replay(present, repetition)
         except KeyboardInterrupt:
-            if not done:
-                raise
-            return f"interrupted after {done} of {len(wanted)} replays"
+            return f"{INTERRUPTED} after {done} of {len(wanted)} replays"
     return ""
 
 

@@ -30,6 +30,23 @@ class OverBudgetError(BaseException):
         self.seconds = seconds
 
 
+@dataclass(slots=True)
+class Deadline:
+    """The time from which on nothing further is begun: when it is spent, or the user interrupts.
+
+    Attributes:
+        at: On the monotonic clock.
+        interrupted: Whether the user did.
+    """
+
+    at: float
+    interrupted: bool = False
+
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return self.interrupted or time.monotonic() > self.at
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """The time that trainings may take.
@@ -46,6 +63,10 @@ class Allowance:
     def left(self) -> float:
         """Seconds that are left."""
         return self.begun + self.seconds - time.monotonic()
+
+    def deadline(self) -> Deadline:
+        """When all of it is spent."""
+        return Deadline(self.begun + self.seconds)
 
     def guarded(self, progress: Progress) -> Progress:
         """Progress that ends a training, at the end of an epoch, which would take longer than is left.

@@ -49,6 +49,8 @@ _TOGETHER, _LARGE = 1024, 32
 #: of 60 to 1 200 000 such numbers, take 0.4 to 0.7 of the time on two cores that they take one after the other; of
 #: large networks each takes all cores already, and two have twice the activations in memory.
 _LIGHT = 4_000_000
+#: Numbers in the tables of one that runs beside others: 200 MB of floats.
+_MOST_KEPT = 50_000_000
 
 _ALL = "the whole network was run in every step"
 
@@ -216,14 +218,15 @@ def prepare(
         cut=cut,
         why=why,
         moved=moved,
-        light=_is_light(cut.fit if found is None else found, tables.batch_size),
+        light=_is_light(cut.fit if found is None else found, tables),
     )
 
 
-def _is_light(run: Pass | Frontier, batch_size: int) -> bool:
-    """Whether what runs in every step makes so few numbers that no operation keeps several cores busy."""
+def _is_light(run: Pass | Frontier, tables: Tables) -> bool:
+    """Whether so little is computed in every step that no operation keeps several cores busy, and little is kept."""
     made = sum(int(np.prod(tensor.shape[1:])) for call in run.calls for tensor in tf.nest.flatten(call.outputs))
-    return made * batch_size <= _LIGHT
+    kept = sum(int(np.prod(part.shape)) for part in (*tables.train, *(tables.validation or ())))
+    return made * tables.batch_size <= _LIGHT and kept <= _MOST_KEPT
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
+#: Preparing a training takes a third of the time of running it, on one core: more workers than this would only wait.
+_MOST = 8
+
 #: Is called now and then by what runs aside; raises where nobody waits for it any more.
 Checkpoint = Callable[[], None]
 
@@ -26,7 +29,7 @@ class Workers:
     """Threads that are started when they are first needed."""
 
     def __init__(self) -> None:
-        self.count = os.cpu_count() or 1
+        self.count = min(_MOST, _cores())
         self._pool: ThreadPoolExecutor | None = None
         self._stopping = Event()
 
@@ -48,3 +51,9 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool, self._stopping = None, Event()
+
+
+def _cores() -> int:
+    """Cores that this process may use; where the system does not say, all there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1

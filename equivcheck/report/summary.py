@@ -51,6 +51,7 @@ def summarise(
     reason: str | None = None,
     phases: Sequence[PhaseSpan] = (),
     untrained: str | None = None,
+    undivided: str = "",
 ) -> str:
     """The answer in three to seven plain sentences.
 
@@ -66,6 +67,7 @@ def summarise(
         reason: Why nothing can be concluded, as a clause; for an inconclusive verdict.
         phases: The phases of the training, where there are several.
         untrained: Why no arm was trained, as a clause; None where that was tried.
+        undivided: Why it is not known how the gap divides, as a clause, where that was tried.
 
     Returns:
         One paragraph.
@@ -80,7 +82,7 @@ def summarise(
                 *_parting(name, gaps, untrained),
                 *_in_phases(phases, curves),
                 _causes(errors, metric),
-                *(_accounting(attribution) if attribution else ()),
+                *(_accounting(attribution) if attribution else _unaccounted(undivided)),
                 _layers(first_divergence, compared=compared),
                 *_layers_later(phases, compared=compared),
                 *_harmless(cleared),
@@ -199,6 +201,10 @@ def _accounting(found: Attribution) -> list[str]:
     if smallest and len(smallest) < causes:
         sentences.append(f"Repairing {listed(smallest)} alone closes it.")
     return sentences
+
+
+def _unaccounted(why: str) -> list[str]:
+    return [f"How much of the gap each cause makes is not known: {why}."] if why else []
 
 
 def _layers(first: FirstDivergence, *, compared: bool) -> str:

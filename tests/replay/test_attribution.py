@@ -188,6 +188,17 @@ def test_an_interrupt_keeps_what_is_done():
     assert shares(attribution(found, "")) == pytest.approx(TRUTHS["no effect"][1])
 
 
+def test_an_interrupt_at_once_says_so():
+    found, _ = replays(TRUTHS["no effect"][0])
+
+    def train(_present, _repetition):
+        raise KeyboardInterrupt
+
+    found.train = train
+    assert explore(found, 3, lambda: False) == "interrupted after 0 of 24 replays"
+    assert attribution(found, "") is None
+
+
 def test_a_training_that_reached_nan_says_nothing():
     assert divided(lambda some: float("nan") if "a" in some else 0.0) is None
 

@@ -48,6 +48,13 @@ def test_first_measurement_stands_in_for_an_unknown_share(report):
     assert "No pair of curves was trained" in text
 
 
+def test_a_gap_that_was_not_divided_says_why(report):
+    why = "the budget was spent after 1 of 40 replays"
+    told = f"How much of the gap each cause makes is not known: {why}."
+    assert told in summarise("x", "divergent", report.findings, (), (), ALIKE, undivided=why)
+    assert told not in summarise("x", "divergent", report.findings, (), (), ALIKE)
+
+
 def test_single_cause_many_causes_and_none(report):
     error = next(finding for finding in report.findings if finding.severity == "error")
     assert "The cause is this: Batches hold" in summarise("x", "divergent", [error], (), (), ALIKE)
