@@ -36,7 +36,10 @@ def make(name):
     import keras
 
     side = SIZES[name]
-    model = getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3), classes=5)
+    # Without a softmax, which random weights saturate: what is one-hot to the last bit shows no fault before it.
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(side, side, 3), classes=5, classifier_activation=None
+    )
     model.application = name  # its own name is another
     return model
 
