@@ -128,7 +128,10 @@ class Rehearsal:
         Args:
             values: Of the traced model's state, in its order.
         """
-        mine = self._spare.pop() if self._spare else [tf.Variable(value) for value in values]
+        try:
+            mine = self._spare.pop()
+        except IndexError:  # not asked for before: other threads take from it as well
+            mine = [tf.Variable(value) for value in values]
         assign(mine, values)
         try:
             yield mine

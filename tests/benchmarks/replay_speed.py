@@ -21,17 +21,19 @@ from table import ROOT, Row, as_text, environment, write_section
 
 RUNS = 3
 FURTHER = 3
+SIDE_BY_SIDE = 8
 SAMPLES, VALIDATION, FEATURES, CLASSES, EPOCHS = 24, 330, 64, 5, 30
 TITLE = "Compiled trainings"
 HOW = (
     f"A dense layer on {FEATURES} stored features, {SAMPLES} samples, batch 1, {EPOCHS} epochs, {VALIDATION} samples "
     f"of validation; median of {RUNS} processes, in each of which `fit`, the first compiled training and further ones "
-    "ran. Joined: small batches of validation are evaluated together. Made by "
+    "ran. Joined: small batches of validation are evaluated together. Side by side: further ones as replays run them, "
+    f"{SIDE_BY_SIDE} begun at once, one on each core; seconds of all over their number. Made by "
     "`tests/benchmarks/replay_speed.py --write`."
 )
 
 #: What is compared with ``fit`` -> most that it may take, as a share of ``fit``: a 25th at first, then a 100th.
-BOUNDS = {"joined, first": 1 / 25, "joined, further": 1 / 100}
+BOUNDS = {"joined, first": 1 / 25, "joined, further": 1 / 100, "joined, further, side by side": 1 / 100}
 #: Without joining, validation takes as many steps as in ``fit``; there is no bound in the plan, so only a loose one.
 LOOSE = {"step by step, first": 1 / 5, "step by step, further": 1 / 10}
 
@@ -101,7 +103,29 @@ def measure() -> dict[str, float]:
             for one, other in zip(given.curves, expected.curves, strict=True):
                 np.testing.assert_allclose(one.values, other.values, rtol=1e-6)
         took[f"{name}, further"] = statistics.median(further)
+        if joined:
+            took[f"{name}, further, side by side"] = _side_by_side(shared, expected)
     return took
+
+
+def _side_by_side(rehearsals: Any, expected: Any) -> float:
+    """Seconds of one of several that were begun at once."""
+    import numpy as np
+
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.training import begin
+
+    arms = [_arm(EPOCHS) for _ in range(SIDE_BY_SIDE)]
+    for arm in arms:
+        build(arm)
+    start = time.perf_counter()
+    begun = [begin(arm, lambda *_: None, evidence=None, rehearsals=rehearsals, folder=None) for arm in arms]
+    given = [wait() for wait in begun]
+    took = time.perf_counter() - start
+    for curves in given:
+        for one, other in zip(curves, expected.curves, strict=True):
+            np.testing.assert_allclose(one.values, other.values, rtol=1e-6)
+    return took / SIDE_BY_SIDE
 
 
 def _run(function: Any, *, epochs: int = EPOCHS, **arguments: Any) -> tuple[float, Any]:
