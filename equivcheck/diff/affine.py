@@ -115,6 +115,7 @@ def known_modes(channels: int) -> dict[str, AffineMap]:
         mean = tuple(-value for value in _CAFFE_MEAN)
         modes["caffe (BGR, minus ImageNet means)"] = AffineMap((1.0,) * 3, mean, (2, 1, 0), 0.0)
         modes["minus ImageNet means, RGB"] = AffineMap((1.0,) * 3, mean[::-1], (0, 1, 2), 0.0)
+        modes["minus ImageNet means, BGR"] = AffineMap((1.0,) * 3, mean, (0, 1, 2), 0.0)  # caffe's, of grey images
         modes["torch (ImageNet mean and standard deviation)"] = AffineMap(
             tuple(1 / (255 * _TORCH_STD)), tuple(-_TORCH_MEAN / _TORCH_STD), (0, 1, 2), 0.0
         )

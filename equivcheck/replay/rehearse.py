@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -231,22 +232,24 @@ def _is_light(run: Pass | Frontier, tables: Tables) -> bool:
 
 @contextmanager
 def _asking(model: keras.Model, callbacks: Sequence[Any]) -> Iterator[Ended | None]:
-    """Asks what ends a training behind each epoch, as ``fit`` does; in the model's place, which others train as well.
+    """Asks what ends a training behind each epoch, as ``fit`` does.
 
-    All that an ``EarlyStopping`` asks a model for are its metrics: whether more is better.
+    Copies are asked, about something in the model's place: others train with both, and measure them. All that an
+    ``EarlyStopping`` wants of a model are its metrics: whether more is better.
     """
     told = SimpleNamespace(metrics=model.metrics, stop_training=False)
+    asked = [copy(callback) for callback in callbacks]
 
     def ended(epoch: int, logs: dict[str, float]) -> bool:
-        for callback in callbacks:
+        for callback in asked:
             callback.on_epoch_end(epoch, logs)
         return bool(told.stop_training)
 
-    for callback in callbacks:
+    for callback in asked:
         callback.set_model(told)
         callback.on_train_begin()
-    yield ended if callbacks else None
-    for callback in callbacks:
+    yield ended if asked else None
+    for callback in asked:
         callback.on_train_end()
 
 

@@ -18,6 +18,7 @@ MODES = {
     "rescaled twice (1/255 of 1/255)": lambda x: x / 255 / 255,
     "caffe (BGR, minus ImageNet means)": lambda x: x[..., ::-1] - CAFFE,
     "minus ImageNet means, RGB": lambda x: x - CAFFE[::-1],
+    "minus ImageNet means, BGR": lambda x: x - CAFFE,
     "torch (ImageNet mean and standard deviation)": lambda x: (x / 255 - MEAN) / STD,
     "raw [0, 255], BGR": lambda x: x[..., ::-1],
     "1/255 to [0, 1], BGR": lambda x: x[..., ::-1] / 255,
