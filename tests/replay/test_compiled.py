@@ -174,7 +174,10 @@ def test_as_fit_where_early_stopping_ends_it(assert_as_fit, stopping, ends):
         return make(epochs=12, callbacks=[keras.callbacks.EarlyStopping(**stopping)])
 
     compiled = arm()
+    (stop,) = compiled.fit["callbacks"]
+    before = dict(vars(stop))
     done = assert_as_fit(arm(), compiled)
+    assert vars(stop) == before, "whoever measures the arm later measures this one"
     assert (len(done.curves[0].values) < 12) == ends
     if "min_delta" in stopping:  # a callback serves several trainings
         assert_as_fit(arm(), replace(arm(), fit=compiled.fit))
