@@ -89,6 +89,24 @@ LIKE = {
 }
 
 
+#: In the default tier; the others are slow.
+QUICK = {
+    "1/255 for caffe",
+    "raw for [-1, 1]",
+    "raw for caffe, resized",
+    "1/255 in the network, for caffe",
+    "caffe",
+    "[-1, 1], resized",
+    "values of another range",
+    "in the network",
+}
+
+
+def tiers(kinds):
+    """Names as parameters."""
+    return [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in kinds]
+
+
 @pytest.fixture(scope="module")
 def probe(tensorflow, tmp_path_factory):
     from equivcheck.arms.build import Builder
@@ -112,7 +130,7 @@ def probe(tensorflow, tmp_path_factory):
     return measure
 
 
-@pytest.mark.parametrize("kind", UNLIKE)
+@pytest.mark.parametrize("kind", tiers(UNLIKE))
 def test_both_arms_feed_what_the_weights_never_saw(probe, kind):
     images, own, inside = UNLIKE[kind]
     probed = probe(f"ours({images}, {own}, {inside})", f"theirs({images}, {own}, {inside})")
@@ -122,7 +140,7 @@ def test_both_arms_feed_what_the_weights_never_saw(probe, kind):
     ]
 
 
-@pytest.mark.parametrize("kind", LIKE)
+@pytest.mark.parametrize("kind", tiers(LIKE))
 def test_what_they_saw_or_what_cannot_be_told_is_silent(probe, kind):
     images, own, inside = LIKE[kind]
     probed = probe(f"ours({images}, {own}, {inside})", f"theirs({images}, {own}, {inside})")
@@ -130,7 +148,7 @@ def test_what_they_saw_or_what_cannot_be_told_is_silent(probe, kind):
     assert probed.examination.findings == ()
 
 
-@pytest.mark.parametrize("own", [VGG16, MOBILENET])
+@pytest.mark.parametrize("own", [VGG16, pytest.param(MOBILENET, marks=pytest.mark.slow)])
 def test_augmented_arms_are_told_by_their_validation_images(probe, own):
     data = "dataset(RAW / 255).map(lambda x, y: (tf.image.adjust_contrast(x, 3.0), y))"
     images = "tf.image.adjust_contrast(RAW / 255, 3.0).numpy()"
