@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from equivcheck.spec import load, resolve
-
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
-
-_NUMBERS = itertools.count()
 
 PRELUDE = """
 from types import SimpleNamespace
@@ -282,29 +276,10 @@ CLEAN = {
 }
 
 
-@pytest.fixture(scope="module")
-def probe(tensorflow, tmp_path_factory):
-    """Writes a module with two functions, and measures the arms that they return."""
-    from equivcheck.arms.build import Builder
-    from equivcheck.catalog import all_checks
-    from equivcheck.laboratory import Laboratory
-
-    folder = tmp_path_factory.mktemp("images")
-
-    def measure(ours, theirs):
-        module = f"images_{next(_NUMBERS)}"
-        functions = f"def ours():\n    return {ours}\n\n\ndef theirs():\n    return {theirs}\n"
-        code = f"{PRELUDE}\n\nVIEWS = drawn(scaled(RAW))\n\n\n{functions}"
-        (folder / f"{module}.py").write_text(code, encoding="utf-8")
-        spec = folder / f"{module}.yaml"
-        spec.write_text(
-            f'version: 1\nbottleneck: {{callable: "{module}:ours"}}\nfrozen: {{callable: "{module}:theirs"}}\n',
-            encoding="utf-8",
-        )
-        experiment = resolve(load(spec))
-        return Laboratory(all_checks(), Builder(experiment), lambda *_: None).probe(experiment)
-
-    return measure
+@pytest.fixture
+def probe(probed_code):
+    """Measures two arms, each a return value written as an expression of the module above."""
+    return lambda ours, theirs: probed_code("images", f"{PRELUDE}\n\nVIEWS = drawn(scaled(RAW))", ours, theirs)
 
 
 @pytest.mark.parametrize("fault", FAULTY)

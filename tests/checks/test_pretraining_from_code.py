@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from equivcheck.spec import load, resolve
-
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
-
-_NUMBERS = itertools.count()
 
 PRELUDE = """
 from types import SimpleNamespace
@@ -25,7 +19,6 @@ RAW = RANDOM.integers(0, 256, (24, 16, 16, 3)).astype("float32")
 HELD = RANDOM.integers(0, 256, (24, 16, 16, 3)).astype("float32")
 SMOOTH = tf.image.resize(RAW, (24, 24)).numpy()
 LABELS = RANDOM.permutation(24)[:, None] % 3
-TURNED = keras.layers.RandomFlip("horizontal", seed=3)
 
 
 def backbone(*inside):
@@ -107,27 +100,9 @@ def tiers(kinds):
     return [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in kinds]
 
 
-@pytest.fixture(scope="module")
-def probe(tensorflow, tmp_path_factory):
-    from equivcheck.arms.build import Builder
-    from equivcheck.catalog import all_checks
-    from equivcheck.laboratory import Laboratory
-
-    folder = tmp_path_factory.mktemp("pretraining")
-
-    def measure(ours, theirs):
-        module = f"pretraining_{next(_NUMBERS)}"
-        functions = f"def left():\n    return {ours}\n\n\ndef right():\n    return {theirs}\n"
-        (folder / f"{module}.py").write_text(f"{PRELUDE}\n\n{functions}", encoding="utf-8")
-        spec = folder / f"{module}.yaml"
-        spec.write_text(
-            f'version: 1\nbottleneck: {{callable: "{module}:left"}}\nfrozen: {{callable: "{module}:right"}}\n',
-            encoding="utf-8",
-        )
-        experiment = resolve(load(spec))
-        return Laboratory(all_checks(), Builder(experiment), lambda *_: None).probe(experiment)
-
-    return measure
+@pytest.fixture
+def probe(probed_code):
+    return lambda ours, theirs: probed_code("pretraining", PRELUDE, ours, theirs)
 
 
 @pytest.mark.parametrize("kind", tiers(UNLIKE))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from equivcheck.spec import load
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
-
-_NUMBERS = itertools.count()
 
 #: 36 images of three classes, stored class by class as folders are, and 12 others to validate on.
 CODE = '''
@@ -91,23 +87,14 @@ class Batches(keras.utils.PyDataset):
 '''
 
 
-@pytest.fixture(scope="module")
-def run(tensorflow, tmp_path_factory):
+@pytest.fixture
+def run(tensorflow, code_spec):
     """Runs two arms, each a return value written as an expression of the module above."""
     from equivcheck.pipeline import run_document
 
-    folder = tmp_path_factory.mktemp("user")
-
     def running(left, right, more=""):
-        module = f"samples_{next(_NUMBERS)}"
-        code = f"{CODE}\n{more}\n\ndef left():\n    return {left}\n\n\ndef right():\n    return {right}\n"
-        (folder / f"{module}.py").write_text(code, encoding="utf-8")
-        spec = folder / f"{module}.yaml"
-        spec.write_text(
-            f'version: 1\nbottleneck: {{callable: "{module}:left"}}\nfrozen: {{callable: "{module}:right"}}\n',
-            encoding="utf-8",
-        )
-        return run_document(load(spec), cache_dir=folder, curves=False)
+        spec = code_spec("samples", f"{CODE}\n{more}", left, right)
+        return run_document(load(spec), cache_dir=spec.parent, curves=False)
 
     return running
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from equivcheck.spec import load
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
-
-_NUMBERS = itertools.count()
 
 CODE = """
 from types import SimpleNamespace
@@ -189,19 +185,12 @@ CLEAN = {
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, code_spec):
     """Runs two arms that are given as expressions."""
     from equivcheck.pipeline import run_document
 
     def running(frozen, bottleneck="bottleneck()", *, curves=False):
-        module = f"training_code_{next(_NUMBERS)}"
-        arms = f"\n\ndef left():\n    return {bottleneck}\n\n\ndef right():\n    return {frozen}\n"
-        (tmp_path / f"{module}.py").write_text(CODE + arms, encoding="utf-8")
-        spec = tmp_path / "spec.yaml"
-        spec.write_text(
-            f'version: 1\nbottleneck: {{callable: "{module}:left"}}\nfrozen: {{callable: "{module}:right"}}\n',
-            encoding="utf-8",
-        )
+        spec = code_spec("training_code", CODE, bottleneck, frozen)
         report = run_document(load(spec), cache_dir=tmp_path, curves=curves)
         assert not [skipped for skipped in report.skipped if "failed" in skipped.reason]
         return report
