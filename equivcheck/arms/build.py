@@ -36,7 +36,7 @@ from equivcheck.arms.inference import InferenceMode
 from equivcheck.arms.labels import encode
 from equivcheck.arms.legacy import accuracy_of, model_class
 from equivcheck.arms.phases import enter, freeze
-from equivcheck.arms.preprocessing import preprocess
+from equivcheck.arms.preprocessing import preprocess, preprocessing_of_module
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
 from equivcheck.arms.stored_features import read_features
@@ -45,7 +45,7 @@ from equivcheck.errors import EquivcheckError, InconclusiveError, InputError, Pr
 from equivcheck.findings import ArmName
 from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
-from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Preprocessing, Training
+from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Training
 
 
 @dataclass(frozen=True)
@@ -303,8 +303,7 @@ class Builder:
             return partial(preprocess, preprocessing=backbone.trained_with, folder=self.folder)
         if backbone.application is None or backbone.weights == "none":
             return None
-        own = Preprocessing.model_validate({"application": preprocessing_of(backbone.application)})
-        return partial(preprocess, preprocessing=own, folder=self.folder)
+        return preprocessing_of_module(preprocessing_of(backbone.application))
 
     @contextmanager
     def _at(self, arm: ArmName, key: str) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +45,38 @@ def preprocess(
             return np.asarray(module.preprocess_input(copy), np.float32)
     assert preprocessing.callable is not None
     value = call_user_function(preprocessing.callable, copy, folder=folder)
+    return returned_images(value, preprocessing.callable, pixels.shape)
+
+
+def preprocessing_of_module(module: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    """``preprocess_input`` of a module of ``keras.applications``, on a copy.
+
+    Args:
+        module: Such as ``vgg16``.
+    """
+    own = Preprocessing.model_validate({"application": module})
+    return partial(preprocess, preprocessing=own, folder=Path())
+
+
+def returned_images(value: Any, function: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """What a preprocessing of the user's returned, as images.
+
+    Args:
+        value: What it returned.
+        function: How to call it in messages.
+        shape: The shape of what it was given.
+
+    Raises:
+        InputError: It is no array of finite numbers of that shape.
+    """
     try:
         returned = np.asarray(value, np.float32)
     except (TypeError, ValueError):
+        raise InputError(f"{function} returned {type(value).__name__}; expected numbers of shape {shape}") from None
+    if returned.shape != shape:
         raise InputError(
-            f"{preprocessing.callable} returned {type(value).__name__}; expected numbers of shape {pixels.shape}"
-        ) from None
-    if returned.shape != pixels.shape:
-        raise InputError(
-            f"{preprocessing.callable} returned {type(value).__name__} of shape {returned.shape}; "
-            f"expected numbers of shape {pixels.shape}"
+            f"{function} returned {type(value).__name__} of shape {returned.shape}; expected numbers of shape {shape}"
         )
     if not np.isfinite(returned).all():
-        raise InputError(f"{preprocessing.callable} returned NaN or infinite values")
+        raise InputError(f"{function} returned NaN or infinite values")
     return returned

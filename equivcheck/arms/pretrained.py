@@ -12,9 +12,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from equivcheck.arms.said import described
+from equivcheck.arms.preprocessing import preprocessing_of_module, returned_images
 from equivcheck.arms.user_code import user_code
-from equivcheck.errors import InputError
 
 _APPLICATIONS = "keras.src.applications."
 
@@ -53,10 +52,7 @@ def preprocessing_of_weights(network: keras.Model) -> Callable[[npt.NDArray[Any]
         None where no pretrained weights were seen, or those of several applications.
     """
     modules = {_LOADED[layer] for layer in _layers(network) if layer in _LOADED}
-    if len(modules) != 1:
-        return None
-    module = getattr(keras.applications, modules.pop())
-    return lambda raw: np.asarray(module.preprocess_input(np.array(raw, np.float32)), np.float32)
+    return preprocessing_of_module(modules.pop()) if len(modules) == 1 else None
 
 
 def checked(
@@ -71,17 +67,8 @@ def checked(
 
     def apply(raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
         with user_code(function, ".preprocess_input"):
-            returned = preprocess_input(np.array(raw, np.float32))
-        try:
-            images = np.asarray(returned, np.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{function}: .preprocess_input returned no numbers: {described(error)}") from None
-        if images.shape != raw.shape or not np.isfinite(images).all():
-            raise InputError(
-                f"{function}: .preprocess_input made {images.shape} of images of shape {raw.shape}; "
-                "expected finite numbers of the same shape"
-            )
-        return images
+            value = preprocess_input(np.array(raw, np.float32))
+        return returned_images(value, f"{function}: .preprocess_input", raw.shape)
 
     return apply
 
