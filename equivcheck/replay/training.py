@@ -21,7 +21,7 @@ from equivcheck.measured import Curve
 from equivcheck.replay.eligible import build, obstacle
 from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
-from equivcheck.replay.rehearse import Rehearsals, Rehearsed, prepare
+from equivcheck.replay.rehearse import Ready, Rehearsals, Rehearsed, prepare
 from equivcheck.replay.store import Stored, read, write
 from equivcheck.replay.workers import Checkpoint
 from equivcheck.trace.memory import assign, same_memory, values_of
@@ -104,26 +104,26 @@ def begin(
     """
     if obstacle(arm) is None:
         with suppress(Exception):  # train finds it again, and says it
-            aside = _aside(arm, progress, evidence, rehearsals, folder)
-            if aside is not None:
-                return aside
+            key, kept = _kept(arm, rehearsals, folder)
+            if kept is not None:
+                known = _curves(arm, kept.curves)
+                return lambda: known
+            ready = _ready(arm, evidence, rehearsals)
+            if ready.aside:
+                return _aside(arm, ready, progress, key, rehearsals, folder)
+            with undisturbed(arm.model):
+                compiled = _here(arm, ready, progress, key, folder).curves
+            return lambda: compiled
     with undisturbed(arm.model):
         curves = train(arm, progress, evidence=evidence, rehearsals=rehearsals, folder=folder).curves
     return lambda: curves
 
 
 def _aside(
-    arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
-) -> Callable[[], tuple[Curve, ...]] | None:
-    """Begins a training on variables of its own; None where it has to run on the model's."""
-    key, kept = _kept(arm, rehearsals, folder)
-    if kept is not None:
-        curves = _curves(arm, kept.curves)
-        return lambda: curves
-    with restored([]):
-        ready = prepare(arm, evidence=evidence, rehearsals=rehearsals)
-    if not ready.aside or ready.state is None:
-        return None
+    arm: Arm, ready: Ready, progress: Progress, key: str | None, rehearsals: Rehearsals, folder: Path | None
+) -> Callable[[], tuple[Curve, ...]]:
+    """Begins a training on variables of its own."""
+    assert ready.state is not None
     places = {id(variable): place for place, variable in enumerate(variables_of(arm.model))}
     worked_on = [places[id(variable)] for variable in ready.state]
     before = values_of(ready.state)
@@ -136,9 +136,7 @@ def _aside(
         with ready.rehearsal.variables(before) as state:
             done = ready.run(checked, state)
             after = values_of(state)
-        if folder is not None and key is not None:
-            values = dict(zip(worked_on, zip(before, after, strict=True), strict=True))
-            write(folder, key, _stored(done, values))
+        _keep(folder, key, done, dict(zip(worked_on, zip(before, after, strict=True), strict=True)))
         return _curves(arm, done.curves)
 
     return rehearsals.workers.submit(run).result
@@ -148,22 +146,33 @@ def _compiled(
     arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
 ) -> Training:
     key, kept = _kept(arm, rehearsals, folder)
+    if kept is None:
+        return _here(arm, _ready(arm, evidence, rehearsals), progress, key, folder)
+    variables = variables_of(arm.model)
+    assign([variables[place] for place in kept.weights], list(kept.weights.values()))
+    epochs = int(arm.fit.get("epochs", 1))
+    progress(epochs, epochs)
+    return _training(arm, kept.curves, kept.why)
+
+
+def _ready(arm: Arm, evidence: ArmEvidence | None, rehearsals: Rehearsals) -> Ready:
+    """The compiled training of a built arm, whose variables are as they were whatever comes of it."""
+    with undisturbed(arm.model):
+        return prepare(arm, evidence=evidence, rehearsals=rehearsals)
+
+
+def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: Path | None) -> Training:
+    """Trains the arm's own model."""
     model, variables = arm.model, variables_of(arm.model)
-    if kept is not None:
-        assign([variables[place] for place in kept.weights], list(kept.weights.values()))
-        epochs = int(arm.fit.get("epochs", 1))
-        progress(epochs, epochs)
-        return _training(arm, kept.curves, kept.why)
     before = values_of(variables)
     try:
         with restored([]):  # of what is not the model's: the generator that all share
-            done = prepare(arm, evidence=evidence, rehearsals=rehearsals).run(progress)
+            done = ready.run(progress)
     except BaseException:  # whatever stops it, fit must find the arm as it was
         assign(variables, before)
         raise
     model.optimizer.finalize_variable_values(model.trainable_weights)
-    if folder is not None and key is not None:
-        write(folder, key, _stored(done, dict(enumerate(zip(before, values_of(variables), strict=True)))))
+    _keep(folder, key, done, dict(enumerate(zip(before, values_of(variables), strict=True))))
     return _training(arm, done.curves, done.why)
 
 
@@ -177,10 +186,13 @@ def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[str | 
     return key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
 
 
-def _stored(done: Rehearsed, values: Mapping[int, tuple[tf.Tensor, tf.Tensor]]) -> Stored:
-    """What is kept of a training: of the values before and behind it, by place, those that it moved."""
-    moved = {place: new.numpy() for place, (old, new) in values.items() if not same_memory(old, new)}
-    return Stored(done.curves, moved, done.why)
+def _keep(
+    folder: Path | None, key: str | None, done: Rehearsed, values: Mapping[int, tuple[tf.Tensor, tf.Tensor]]
+) -> None:
+    """Keeps a training where that is asked: of the values before and behind it, by place, those that it moved."""
+    if folder is not None and key is not None:
+        moved = {place: new.numpy() for place, (old, new) in values.items() if not same_memory(old, new)}
+        write(folder, key, Stored(done.curves, moved, done.why))
 
 
 def _fits(kept: Stored, variables: Sequence[keras.Variable]) -> bool:
