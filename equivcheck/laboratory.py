@@ -23,7 +23,7 @@ from equivcheck.mend import mendable, mended, parts_of
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay import what_if
-from equivcheck.replay.attribution import INTERRUPTED, Replays, attribution, explore
+from equivcheck.replay.attribution import INTERRUPTED, SPENT, Replays, attribution, explore
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.pace import UNLIMITED, Allowance, Deadline, OverBudgetError, expected_seconds
 from equivcheck.replay.phases import joined, train_in_phases
@@ -47,8 +47,6 @@ MOST_ROUNDS = 3
 
 #: Trainings of each counterfactual, with other seeds: five make Student's t 2.8 where three would make it 4.3.
 REPETITIONS = 5
-
-_INTERRUPTED = f"{INTERRUPTED} before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,14 +318,14 @@ class Laboratory:
             return what_if.Trial(advice, self._replays(counterfactuals, probed), missing=missing)
 
         if deadline.passed():
-            return begun(missing=_INTERRUPTED if deadline.interrupted else "the budget was spent before")
+            return begun(missing=f"{_why_passed(deadline)} before")
         try:
             then = self.probe(resolve(probed.experiment.document.patched(advice.patch)), before=probed)
             trial = begun(then)
             self._explore(trial.replays, 1, deadline, whole=True)
         except KeyboardInterrupt:
             deadline.interrupted = True
-            return begun(missing=_INTERRUPTED)
+            return begun(missing=f"{_why_passed(deadline)} before")
         except (InputError, UserCodeError, InconclusiveError) as error:
             return begun(missing=f"it cannot be followed: {error}")
         declared, left = ({finding.code: None for finding in each.errors} for each in (probed, then))
@@ -431,8 +429,8 @@ class Laboratory:
         Raises:
             KeyboardInterrupt: Of ``whole`` ones, which say nothing in part.
         """
-        spent = {"spent": INTERRUPTED} if deadline.interrupted else {}
-        missing = explore(replays, repetitions, (lambda: False) if whole else deadline.passed, **spent)
+        out_of_time = (lambda: False) if whole else deadline.passed
+        missing = explore(replays, repetitions, out_of_time, spent=_why_passed(deadline))
         if missing.startswith(INTERRUPTED):
             deadline.interrupted = True
             if whole:
@@ -495,6 +493,10 @@ class Laboratory:
                         came_to = measure_outcome(at.model, observed, training.curves)
                         outcome |= {} if came_to is None else {phase: came_to}
         return _Run(joined(parts), outcome, epochs)
+
+
+def _why_passed(deadline: Deadline) -> str:
+    return INTERRUPTED if deadline.interrupted else SPENT
 
 
 def _observed(builder: Builder, name: ArmName) -> Observed:

@@ -37,8 +37,8 @@ ORDERS = 4
 #: Standard errors from which on a gap is certain either way, so that more of them say no more for a curve.
 CERTAIN = 10.0
 
-#: What is said first of what an interrupt of the user's left out.
-INTERRUPTED = "interrupted"
+#: What is said first of what was left out: because time was over, or because the user interrupted.
+SPENT, INTERRUPTED = "the budget was spent", "interrupted"
 
 #: Causes present, and the number of the repetition -> the curves of both arms then.
 Train = Callable[[Coalition, int], Sequence[Curve]]
@@ -86,9 +86,7 @@ class Replays:
         return scale * (final.get("frozen", np.nan) - final.get("bottleneck", np.nan))
 
 
-def explore(
-    replays: Replays, repetitions: int, out_of_time: Callable[[], bool], *, spent: str = "the budget was spent"
-) -> str:
+def explore(replays: Replays, repetitions: int, out_of_time: Callable[[], bool], *, spent: str = SPENT) -> str:
     """Trains counterfactuals, those first that say most.
 
     Args:
