@@ -197,10 +197,7 @@ class Laboratory:
         epochs: dict[str, dict[ArmName, int]] = {}
         trainable = [each for each in (probed.bottleneck, probed.frozen) if each.step.failure is None]
         with _quiet():
-            expected = [
-                0.0 if allowance is UNLIMITED else expected_seconds(observed, self.rehearsals, allowance.left)
-                for observed in trainable
-            ]
+            expected = self._expected(trainable, allowance)
         if sum(expected) > allowance.left:
             return Trained((), {}, {}, left_out=sum(expected))
         for number, observed in enumerate(trainable):
@@ -224,6 +221,15 @@ class Laboratory:
             for phase, came_to in run.outcome.items():
                 outcome.setdefault(phase, {})[name] = came_to
         return Trained(tuple(curves), outcome, epochs)
+
+    def _expected(self, trainable: Sequence[Observed], allowance: Allowance) -> list[float]:
+        """Seconds that each training will take; no more than a bound where that is enough to know."""
+        if allowance is UNLIMITED:
+            return [0.0] * len(trainable)
+        bounds = [expected_seconds(observed, self.rehearsals, exactly=False) for observed in trainable]
+        if sum(bounds) <= allowance.left:
+            return bounds
+        return [expected_seconds(observed, self.rehearsals) for observed in trainable]
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:
         """The same measurements and what training came to, judged together."""

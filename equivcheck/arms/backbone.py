@@ -12,6 +12,7 @@ import keras
 from equivcheck.arms.inception_v4 import inception_v4
 from equivcheck.arms.legacy import own_copy
 from equivcheck.arms.said import reason_of, refused
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.arms.user_code import call_user_function, load_user_function
 from equivcheck.errors import InputError
 from equivcheck.spec.model import ArmSpec, Backbone
@@ -92,7 +93,7 @@ def up_to_cut(network: keras.Model, spec: ArmSpec) -> keras.Model:
         return cut
     if spec.backbone.callable is None:
         # Copied random layers draw their seeds anew: the same for every copy, and others than the head's layers.
-        keras.utils.set_random_seed(spec.training.seed + 1)
+        set_seeds(spec.training.seed + 1)
     with refused("the backbone cannot be copied"):
         return own_copy(cut, semantics, spec.precision)
 

@@ -39,6 +39,7 @@ from equivcheck.arms.phases import enter, freeze
 from equivcheck.arms.preprocessing import preprocess, preprocessing_of_module
 from equivcheck.arms.said import refused
 from equivcheck.arms.samples import Samples, load_samples
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.arms.stored_features import read_features
 from equivcheck.arms.user_code import call_user_function, user_code
 from equivcheck.errors import EquivcheckError, InconclusiveError, InputError, Problem, SpecError
@@ -183,7 +184,7 @@ class Builder:
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
         with self._at(name, "augmentation" if augmentation else "backbone"):
             front = _front(spec, backbone, augmentation) if name == "frozen" else None
-        keras.utils.set_random_seed(training.seed)
+        set_seeds(training.seed, made_by=spec.backbone.callable)
         with self._at(name, "head"):
             head = build_layers(spec.head)
             model = head_model(head, backbone.output_shape[1:]) if front is None else _end_to_end(spec, front, head)

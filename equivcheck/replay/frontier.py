@@ -216,13 +216,19 @@ def stand_in(found: Frontier, feature: tf.Tensor, *, broken: bool = False) -> Ha
         feature: ``(batch, ...)`` its stored output for this batch.
         broken: Stand in with NaN, which shows wherever it is used, and not with zeros.
     """
+    made: dict[Any, tf.Tensor] = {}  # one of each shape serves all calls of a pass
+
+    def filled(leaf: tf.TensorSpec) -> tf.Tensor:
+        if leaf not in made:
+            made[leaf] = _filled(leaf, feature, broken=broken)
+        return made[leaf]
 
     def handler(call: LayerCall) -> Any:
         if call.path == found.path:
             return feature
         if call.path not in found.skipped:
             return call.run(*call.args, **call.kwargs)
-        return tf.nest.map_structure(lambda leaf: _filled(leaf, feature, broken=broken), found.skipped[call.path])
+        return tf.nest.map_structure(filled, found.skipped[call.path])
 
     return handler
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
+from equivcheck.replay.compiled import Tables
 from equivcheck.replay.eligible import compiled_as, obstacle
 from equivcheck.replay.tables import tables_of
 from equivcheck.trace.arrays import array_of
@@ -57,7 +58,9 @@ class Digests:
         return known[2]
 
 
-def key_of(arm: Arm, *, joined: bool = False, digests: Digests | None = None) -> str | None:
+def key_of(
+    arm: Arm, *, joined: bool = False, digests: Digests | None = None, tables: Tables | None = None
+) -> str | None:
     """A digest of everything that decides the curves and the weights of a training.
 
     It sets the random generators as ``fit`` finds them.
@@ -66,6 +69,7 @@ def key_of(arm: Arm, *, joined: bool = False, digests: Digests | None = None) ->
         arm: The arm, built and compiled, as it stands before its training.
         joined: Whether small batches of validation may be evaluated together.
         digests: What was digested before, where this is kept as well.
+        tables: Its data, where they are known.
 
     Returns:
         40 hexadecimal digits; None for an arm with code of the user's own, whose changes no key can see, and for one
@@ -81,7 +85,7 @@ def key_of(arm: Arm, *, joined: bool = False, digests: Digests | None = None) ->
         made_of = digests.model(model)
     except (TypeError, ValueError, NotImplementedError):  # something that only its own class could describe
         return None
-    tables = tables_of(arm)
+    tables = tables_of(arm) if tables is None else tables
     flags = [layer.trainable for layer in model._flatten_layers()]  # noqa: SLF001  (no public list)
     about = [_about(arm), joined, flags, tables.batch_size, tables.validation_batch_size]
     digest = hashlib.blake2b(json.dumps([*about, made_of], sort_keys=True).encode(), digest_size=20)

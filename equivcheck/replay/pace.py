@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
-
-import keras
 
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import OrderTrace
@@ -16,6 +13,7 @@ from equivcheck.replay.rehearse import Rehearsals, runs_again
 from equivcheck.replay.training import Progress
 from equivcheck.trace.observed import Observed
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.step import fit_one_step
 
 
 class OverBudgetError(BaseException):
@@ -103,8 +101,8 @@ class Allowance:
 UNLIMITED = Allowance(math.inf)
 
 
-def expected_seconds(observed: Observed, rehearsals: Rehearsals, allowed: float = math.inf) -> float:
-    """How long the training of a measured arm takes, at the pace of a step of ``fit`` that is traced already.
+def expected_seconds(observed: Observed, rehearsals: Rehearsals, *, exactly: bool = True) -> float:
+    """How long the training of a measured arm takes, at the pace of a step of ``fit``.
 
     Validation counts at the pace of training, sample by sample. Where the network is cut, and what lies before the cut
     is run once, that one epoch is all that is known beforehand; the rest shows when it runs, and so do later phases.
@@ -112,8 +110,8 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals, allowed: float 
     Args:
         observed: The arm; every variable of it is as it was afterwards.
         rehearsals: Where its cut is kept for the training.
-        allowed: Seconds that it may take. A step that is too slow for that is taken once more: the first may have been
-            traced anew, or come at a busy moment.
+        exactly: Take two more steps and believe the faster: the first may be traced, or come at a busy moment. Else
+            the pace is that of the step that was measured, which is never too fast.
 
     Returns:
         Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
@@ -124,10 +122,14 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals, allowed: float 
     sizes = _sizes(observed.train.order)
     samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))
     epochs = int(arm.fit.get("epochs", 1)) if _runs_again(arm, rehearsals) else 1
-    steps = samples / max(1, sizes[0]) * epochs
+    return samples / max(1, sizes[0]) * epochs * (_pace(arm) if exactly else observed.step.seconds)
+
+
+def _pace(arm: Arm) -> float:
+    """Seconds of a step."""
     try:
-        of_one = _seconds_of_step(arm)
-        return steps * (of_one if steps * of_one <= allowed else min(of_one, _seconds_of_step(arm)))
+        with undisturbed(arm.model):
+            return min(fit_one_step(arm) for _ in range(2))
     except Exception:  # noqa: BLE001  (what stops a second step stops the training too, which says whose it is)
         return 0.0
 
@@ -146,30 +148,3 @@ def _runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
             return runs_again(arm, rehearsals)
     except Exception:  # noqa: BLE001  (the training itself meets it again, and says it or trains by fit)
         return True
-
-
-def _seconds_of_step(arm: Arm) -> float:
-    """One more step through the train function that ``trace.step.take_step`` made Keras trace."""
-    clock = _Clock()
-    fit = {name: value for name, value in arm.fit.items() if name not in {"epochs", "callbacks", "validation_split"}}
-    fit |= {"steps_per_epoch": 1, "epochs": 1, "initial_epoch": 0, "verbose": 0, "callbacks": [clock]}
-    feed = arm.train.feed
-    with undisturbed(arm.model):
-        arm.model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
-    return clock.took
-
-
-class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is not typed
-    """Times the last batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.took = self._start = 0.0
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        del batch, logs
-        self._start = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        del batch, logs
-        self.took = time.perf_counter() - self._start

@@ -170,7 +170,12 @@ class Ready:
 
 
 def prepare(
-    arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals, stored: Sequence[Any] | None = None
+    arm: Arm,
+    *,
+    evidence: ArmEvidence | None,
+    rehearsals: Rehearsals,
+    tables: Tables | None = None,
+    stored: Sequence[Any] | None = None,
 ) -> Ready:
     """Compiles the training of the arm's model as ``fit`` would do it, all but the last touch of its optimizer.
 
@@ -178,13 +183,14 @@ def prepare(
         arm: An arm that nothing speaks against compiling (``eligible.obstacle``), built.
         evidence: What was measured on the arm, where it was.
         rehearsals: Compiled trainings of before, where this one is kept as well.
+        tables: Its data, where they are known, and the random generators still as ``tables_of`` left them.
         stored: Features to train and to evaluate on instead of those that the network gives at its frontier, row by
             row; for training, and for validation where there is any.
 
     Raises:
         RefusedError: The training is not sure to be that of ``fit``; or the stored features are not of that frontier.
     """
-    model, tables = arm.model, tables_of(arm)
+    model, tables = arm.model, tables_of(arm) if tables is None else tables
     x = tables.train[0]
     tried = tf.gather(x, np.arange(TRIED) % len(x))
     cut = _cut(arm, tried, rehearsals)

@@ -18,11 +18,13 @@ from equivcheck.arms.said import described
 from equivcheck.arms.user_code import user_code
 from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
+from equivcheck.replay.compiled import Tables
 from equivcheck.replay.eligible import build, obstacle
 from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
 from equivcheck.replay.rehearse import Ready, Rehearsals, Rehearsed, prepare
 from equivcheck.replay.store import Stored, read, write
+from equivcheck.replay.tables import tables_of
 from equivcheck.replay.workers import Checkpoint
 from equivcheck.trace.memory import assign, same_memory, values_of
 from equivcheck.trace.state import restored, undisturbed, variables_of
@@ -104,11 +106,11 @@ def begin(
     """
     if obstacle(arm) is None:
         with suppress(Exception):  # train finds it again, and says it
-            key, kept = _kept(arm, rehearsals, folder)
+            tables, key, kept = _kept(arm, rehearsals, folder)
             if kept is not None:
                 known = _curves(arm, kept.curves)
                 return lambda: known
-            ready = _ready(arm, evidence, rehearsals)
+            ready = _ready(arm, tables, evidence, rehearsals)
             if ready.aside:
                 return _aside(arm, ready, progress, key, rehearsals, folder)
             with undisturbed(arm.model):
@@ -145,9 +147,9 @@ def _aside(
 def _compiled(
     arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
 ) -> Training:
-    key, kept = _kept(arm, rehearsals, folder)
+    tables, key, kept = _kept(arm, rehearsals, folder)
     if kept is None:
-        return _here(arm, _ready(arm, evidence, rehearsals), progress, key, folder)
+        return _here(arm, _ready(arm, tables, evidence, rehearsals), progress, key, folder)
     variables = variables_of(arm.model)
     assign([variables[place] for place in kept.weights], list(kept.weights.values()))
     epochs = int(arm.fit.get("epochs", 1))
@@ -155,10 +157,10 @@ def _compiled(
     return _training(arm, kept.curves, kept.why)
 
 
-def _ready(arm: Arm, evidence: ArmEvidence | None, rehearsals: Rehearsals) -> Ready:
+def _ready(arm: Arm, tables: Tables, evidence: ArmEvidence | None, rehearsals: Rehearsals) -> Ready:
     """The compiled training of a built arm, whose variables are as they were whatever comes of it."""
     with undisturbed(arm.model):
-        return prepare(arm, evidence=evidence, rehearsals=rehearsals)
+        return prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables)
 
 
 def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: Path | None) -> Training:
@@ -176,14 +178,18 @@ def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: P
     return _training(arm, done.curves, done.why)
 
 
-def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[str | None, Stored | None]:
-    """The key of a finished training and, where there is one, what came of it; the arm is built then."""
+def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[Tables, str | None, Stored | None]:
+    """What the arm is fed, the key of its training and, where that was finished before, what came of it.
+
+    The arm is built then, and the random generators are as at the start of ``fit``.
+    """
     build(arm)
+    tables = tables_of(arm)
     if folder is None:
-        return None, None
-    key = key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests)
+        return tables, None, None
+    key = key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests, tables=tables)
     kept = None if key is None else read(folder, key)
-    return key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
+    return tables, key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
 
 
 def _keep(

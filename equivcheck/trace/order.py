@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.arms.user_code import user_code
 
 #: Arguments of ``fit`` that decide what the iterators yield; the others are about training.
@@ -127,7 +128,7 @@ def record(arm: Arm, *, passes: int = PASSES) -> Recorded:
         notebook.reading = "training"
 
     feed, validation = arm.train.feed, arm.validation
-    keras.utils.set_random_seed(arm.seed)
+    set_seeds(arm.seed, made_by=arm.made_by)
     try:
         with warnings.catch_warnings():
             # Keras warns of an ignored shuffle and of exhausted data; what came out is what is judged.

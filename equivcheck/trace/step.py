@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm
 from equivcheck.arms.said import described
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.losses import LOGITS
 from equivcheck.trace.scale import MOST_SKIPPED, scales_loss
@@ -29,41 +31,82 @@ class Step:
         flags: ``training`` values by layer path, for layers that take one.
         failure: What ``fit`` raised, if it did, in one line and with the place in the user's own code; then ``change``
             is what the step would have done under a loss that takes any labels, and no flags are known.
+        seconds: What the step took, tracing included where it was traced: no step of the training takes longer.
     """
 
     change: Mapping[int, float]
     flags: Mapping[str, bool | None]
     failure: str | None = None
+    seconds: float = 0.0
 
 
 def take_step(arm: Arm) -> Step:
-    """Runs ``fit`` for one step, through the train function that the real training uses, and puts everything back.
+    """Runs ``fit`` for one step and puts everything back.
 
     Under mixed precision the loss is scaled, and a step whose gradients overflow is skipped and the scale halved; then
     ``fit`` runs until a step is taken, for what is frozen shows in no other.
 
-    The function that Keras traces here stays, so the training that follows need not trace it again.
+    An arm of the user's, or one that is trained in phases or was before, goes through the train function that its real
+    training uses, and the function that Keras traces for it stays: training need not trace it again, or even must not.
+    Stock layers do the same in a step that is not traced, so otherwise none is: tracing takes longer than a step.
     """
-    model = arm.model
-    fit = {name: value for name, value in arm.fit.items() if name not in {"epochs", "callbacks", "validation_split"}}
-    fit |= {"steps_per_epoch": 1, "epochs": 1, "initial_epoch": 0, "verbose": 0}
-    feed = arm.train.feed
-    keras.utils.set_random_seed(arm.seed)
-    with undisturbed(model):
+    model, feed = arm.model, arm.train.feed
+    traced = arm.made_by is not None or arm.phase or model.train_function is not None
+    set_seeds(arm.seed, made_by=arm.made_by)
+    with undisturbed(model), nullcontext() if traced else _untraced(model):
         before = [np.array(variable) for variable in model.variables]
         begun = _steps_taken(model)
         try:
             with flags_of(model) as flags:
-                model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
+                seconds = fit_one_step(arm)
             for _ in range(MOST_SKIPPED if scales_loss(model) else 0):
                 if _steps_taken(model) > begun:
                     break
-                model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, **fit)
+                fit_one_step(arm)
         except Exception as error:  # noqa: BLE001  (whatever user code or a loss raises ends the step)
             with _taking_any_labels(model), suppress(Exception):
-                model.fit(feed.x, feed.y, **fit)
+                model.fit(feed.x, feed.y, **_arguments(arm))
             return Step(_changed(model, before), {}, described(error))
-        return Step(_changed(model, before), flags)
+        return Step(_changed(model, before), flags, seconds=seconds)
+
+
+def fit_one_step(arm: Arm) -> float:
+    """Runs ``fit`` for one step; what that took, in seconds, without what ``fit`` does around it."""
+    clock, feed = _Clock(), arm.train.feed
+    arm.model.fit(feed.x, feed.y, sample_weight=feed.sample_weight, callbacks=[clock], **_arguments(arm))
+    return clock.took
+
+
+def _arguments(arm: Arm) -> dict[str, Any]:
+    fit = {name: value for name, value in arm.fit.items() if name not in {"epochs", "callbacks", "validation_split"}}
+    return fit | {"steps_per_epoch": 1, "epochs": 1, "initial_epoch": 0, "verbose": 0}
+
+
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is not typed
+    """Times the last batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.took = self._start = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        del batch, logs
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        del batch, logs
+        self.took = time.perf_counter() - self._start
+
+
+@contextmanager
+def _untraced(model: keras.Model) -> Iterator[None]:
+    """Runs the steps of a model that was never fitted eagerly."""
+    before = model.run_eagerly
+    model.run_eagerly = True
+    try:
+        yield
+    finally:
+        model.run_eagerly, model.train_function = before, None
 
 
 def _steps_taken(model: keras.Model) -> int:

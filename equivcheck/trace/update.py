@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights  # as fit does
 
 from equivcheck.arms.arm import Arm
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.diff.step_gap import relative_gap, rounding_of, variable_gap
 from equivcheck.diff.tally import NOISE
 from equivcheck.evidence import Region, RuleTrace, UpdateTrace, VariableGap
@@ -47,6 +49,7 @@ class _Side:
         y: ``(n, ...)`` their labels.
         weights: ``(n,)`` sample weights, where there are any.
         seed: Set before each step.
+        made_by: The user's function that made the arm, where one did.
         layers: Paths of the layers of the head.
         trained: What the optimizer updates of the head, in the model's order.
         paths: Full paths of those.
@@ -59,6 +62,7 @@ class _Side:
     y: npt.NDArray[Any]
     weights: npt.NDArray[Any] | None
     seed: int
+    made_by: str | None
     layers: frozenset[str]
     trained: tuple[keras.Variable, ...]
     paths: tuple[str, ...]
@@ -138,6 +142,7 @@ def _side(
         y=labels,
         weights=_weights(arm, rows, labels) if weighted else None,
         seed=arm.seed,
+        made_by=arm.made_by,
         layers=frozenset(path for path, region in regions.items() if region == "head"),
         trained=tuple(trained),
         paths=tuple(f"{prefix}{owners[id(variable)][0]}/{variable.name}" for variable in trained),
@@ -179,13 +184,14 @@ def _steps(ours: _Side, theirs: _Side, relabelled: int) -> UpdateTrace | None:
     Only the first runs the frozen arm's backbone, which takes nearly all of the time. In the later ones its optimizer
     is all that is asked of that arm, and that is handed the bottleneck arm's gradients anyway.
     """
-    keras.utils.set_random_seed(theirs.seed)
+    seed = partial(set_seeds, theirs.seed, made_by=ours.made_by or theirs.made_by)
+    seed()
     skipped = settle(theirs.model, theirs.data(theirs.x))
-    keras.utils.set_random_seed(theirs.seed)
+    seed()
     right = backward(theirs.model, theirs.data(theirs.x), head=theirs.layers, shape=ours.x.shape[1:])
-    keras.utils.set_random_seed(theirs.seed)
+    seed()
     settle(ours.model, ours.data(right.features))
-    keras.utils.set_random_seed(theirs.seed)
+    seed()
     left = backward(ours.model, ours.data(right.features))
     if not left.calls or not right.calls:
         return None

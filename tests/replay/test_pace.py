@@ -26,7 +26,7 @@ def expected(monkeypatch):
     from equivcheck.replay import pace
     from equivcheck.replay.rehearse import Rehearsals
 
-    monkeypatch.setattr(pace, "_seconds_of_step", lambda _arm: 2.0)
+    monkeypatch.setattr(pace, "fit_one_step", lambda _arm: 2.0)
     return lambda observed: pace.expected_seconds(observed, Rehearsals())
 
 
