@@ -1,43 +1,48 @@
 """What ``diff_layers`` costs, against two plain ``predict`` passes: ``python tests/benchmarks/layer_diff_speed.py``.
 
-Each line of the table is one process: it builds two models with random weights, runs ``predict`` with both, and then
-``diff_layers``, tracing counted, on the same images. Peak memory is the process' own. Run it on an idle machine. Exits
-with 1 where a bound is missed; ``--write`` also puts the table into ``reports/benchmarks.md``, and ``--models``
-measures some of the networks and leaves the others' rows there as they are.
+Each case is one process: it builds two models with random weights, runs ``predict`` with both, and then
+``diff_layers``, tracing counted, on the same images. Then both run once more on more batches, and the median of what
+one batch takes is what a further batch costs. Peak memory is the process' own. Run it on an idle machine. Exits with 1
+where a bound is missed; ``--write`` also puts the table into ``reports/benchmarks.md``, and ``--models`` measures some
+of the networks and leaves the others' rows there as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from table import ROOT, TIMES, Row, as_text, environment, merged, write_section
 
 BATCH = 16
 FEW = 2
-#: Batches of the long runs of ``diff_layers``: ten times the images where that is asked for; and of ``predict``.
-MANY = {"equal": 10 * FEW, "different": 4 * FEW}
-MANY_PREDICTED = 4 * FEW
+#: Batches of the runs that tell what a further one costs, and of ten times the images.
+FURTHER, TENFOLD = 8, 10 * FEW
 MODELS = ("InceptionV3", "VGG16", "EfficientNetB0", "MobileNetV2")
-CASES = ("equal", "different")
+CASES = ("equal", "different", "tenfold")
 TITLE = "diff_layers"
 HOW = (
     f"Two models with random weights at their default size, batches of {BATCH}, one process a case: `predict` with "
-    "both, then `diff_layers`, tracing counted. Made by `tests/benchmarks/layer_diff_speed.py --write`."
+    "both, then `diff_layers`, tracing counted; a further batch: median of "
+    f"{FURTHER - 1}. Made by `tests/benchmarks/layer_diff_speed.py --write`."
 )
 
 #: Case -> most that the whole may cost, and each further batch, against two ``predict``.
 TIME = {"equal": (1.3, 1.05), "different": (1.8, 1.3)}
 MEMORY = 1.5
+#: From this many seconds on one digit behind the point is enough.
+TENS = 10.0
 #: Ten times the images: most times the seconds, and the memory.
-TENFOLD = (10.5, 1.05)
+MOST_TENFOLD = (10.5, 1.05)
 
 
 def main() -> int:
@@ -52,16 +57,22 @@ def main() -> int:
         return 0
     rows: list[Row] = []
     for name in arguments.models:
-        found: list[Row] = []
-        for case in CASES:
-            command = [sys.executable, __file__, "--one", name, case]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            found += judge(name, case, json.loads(done.stdout.splitlines()[-1]))
+        took = {case: _measured(name, case) for case in CASES}
+        found = [row for case in TIME for row in judge(name, case, took[case])]
+        found += judge_tenfold(name, took["equal"], took["tenfold"])
         if arguments.write:  # each network as soon as it is measured; the rows of others stay
             write_section(ROOT, TITLE, HOW, merged(ROOT, TITLE, name, found))
         rows += found
     sys.stdout.write(f"{environment()}\n{as_text(rows)}\n")
     return 0 if all(row.kept for row in rows) else 1
+
+
+def _measured(name: str, case: str) -> dict[str, float]:
+    """What ``measure`` says in a process of its own."""
+    command = [sys.executable, __file__, "--one", name, case]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    took: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return took
 
 
 def judge(name: str, case: str, took: dict[str, float]) -> list[Row]:
@@ -73,50 +84,33 @@ def judge(name: str, case: str, took: dict[str, float]) -> list[Row]:
         took: What ``measure`` returned.
     """
     whole, further = TIME[case]
-    many = {"diff": MANY[case], "predict": MANY_PREDICTED}
-    each = {side: (took[f"{side}_many"] - took[f"{side}_again"]) / (many[side] - FEW) for side in many}
-    images, tenfold = FEW * BATCH, MANY["equal"] * BATCH
-    rows = [
-        Row(
-            f"{name}, {case}: {images} images / two predicts",
-            took["diff"] / took["predict"],
-            whole,
-            TIMES,
-            f"{took['diff']:.1f} s / {took['predict']:.1f} s",
-        ),
-        Row(
-            f"{name}, {case}: each further batch",
-            each["diff"] / each["predict"],
-            further,
-            TIMES,
-            f"{each['diff']:.2f} s / {each['predict']:.2f} s",
-        ),
-        Row(
-            f"{name}, {case}: peak memory",
-            took["diff_memory"] / took["predict_memory"],
-            MEMORY,
-            TIMES,
-            f"{took['diff_memory']:.2f} GB / {took['predict_memory']:.2f} GB",
-        ),
+    about = {
+        f"{name}, {case}: {FEW * BATCH} images / two predicts": ("", whole, "s"),
+        f"{name}, {case}: each further batch": ("_each", further, "s"),
+        f"{name}, {case}: peak memory": ("_memory", MEMORY, "GB"),
+    }
+    return [_row(what, took[f"diff{key}"], took[f"predict{key}"], *rest) for what, (key, *rest) in about.items()]
+
+
+def judge_tenfold(name: str, once: dict[str, float], tenfold: dict[str, float]) -> list[Row]:
+    """The table lines of ten times the images.
+
+    Args:
+        name: The network.
+        once: What ``measure`` returned for two equal models.
+        tenfold: The same with ten times the images.
+    """
+    images = f"{TENFOLD * BATCH} images / {FEW * BATCH} images"
+    seconds, memory = MOST_TENFOLD
+    return [
+        _row(f"{name}: {images}", tenfold["diff"], once["diff"], seconds, "s"),
+        _row(f"{name}: peak memory, {images}", tenfold["diff_memory"], once["diff_memory"], memory, "GB"),
     ]
-    if case == "equal":
-        rows += [
-            Row(
-                f"{name}: {tenfold} images / {images} images",
-                took["diff_many"] / took["diff"],
-                TENFOLD[0],
-                TIMES,
-                f"{took['diff_many']:.1f} s / {took['diff']:.1f} s",
-            ),
-            Row(
-                f"{name}: peak memory, {tenfold} images / {images} images",
-                took["many_memory"] / took["diff_memory"],
-                TENFOLD[1],
-                TIMES,
-                f"{took['many_memory']:.2f} GB / {took['diff_memory']:.2f} GB",
-            ),
-        ]
-    return rows
+
+
+def _row(what: str, ours: float, baseline: float, bound: float, unit: str) -> Row:
+    digits = 1 if min(ours, baseline) >= TENS else 2
+    return Row(what, ours / baseline, bound, TIMES, f"{ours:.{digits}f} {unit} / {baseline:.{digits}f} {unit}")
 
 
 def measure(name: str, case: str) -> dict[str, float]:
@@ -131,30 +125,56 @@ def measure(name: str, case: str) -> dict[str, float]:
     keras.utils.set_random_seed(0)
     _warm_up(keras, np, equivcheck)
     first, second = (getattr(keras.applications, name)(weights=None) for _ in range(2))
-    if case == "equal":
+    if case != "different":
         second.set_weights(first.get_weights())
     images = np.random.default_rng(0).random((FEW * BATCH, *first.input_shape[1:]), np.float32)
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    took: dict[str, float] = {}
 
-    def predict(count: int) -> None:
-        for model in (first, second):
-            model.predict(tf.data.Dataset.from_tensor_slices(images).batch(BATCH).repeat(count), verbose=0)
+    def predict(count: int) -> float:
+        """Batches to predict with both; the median of what one batch takes in both."""
+        data = tf.data.Dataset.from_tensor_slices(images).batch(BATCH).repeat().take(count)
+        return sum(_predicted(model, data) for model in (first, second))
 
-    def diff(count: int) -> None:
-        found = equivcheck.diff_layers(first, second, batches * count)
-        if found.bit_equal != (case == "equal"):
+    def diff(count: int) -> float:
+        """The same of ``diff_layers``."""
+        asked: list[float] = []
+        found = equivcheck.diff_layers(first, second, _handed(batches, count, asked))
+        if found.bit_equal != (case != "different"):
             raise SystemExit(f"{name}, {case}: {found}")
+        return _between(asked[1:])  # the first is asked for before anything is traced
 
-    took["predict"] = _seconds(predict, 1)
+    took: dict[str, float] = {}
+    took["predict"] = _seconds(predict, FEW)
     took["predict_memory"] = _gigabytes()
-    took["diff"] = _seconds(diff, 1)
+    took["diff"] = _seconds(diff, TENFOLD if case == "tenfold" else FEW)
     took["diff_memory"] = _gigabytes()
-    for side, run, many in (("predict", predict, MANY_PREDICTED), ("diff", diff, MANY[case])):
-        took[f"{side}_again"] = _seconds(run, 1)
-        took[f"{side}_many"] = _seconds(run, many // FEW)
-    took["many_memory"] = _gigabytes()
+    if case != "tenfold":
+        took["predict_each"], took["diff_each"] = predict(FURTHER), diff(FURTHER + 1)
     return took
+
+
+def _predicted(model: Any, data: Any) -> float:
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            del batch, logs
+            ends.append(time.perf_counter())
+
+    ends: list[float] = []
+    model.predict(data, verbose=0, callbacks=[Clock()])
+    return _between(ends)
+
+
+def _handed(batches: Sequence[Any], count: int, asked: list[float]) -> Iterator[Any]:
+    """Batches over and over, and when each was asked for."""
+    for number in range(count):
+        asked.append(time.perf_counter())
+        yield batches[number % len(batches)]
+
+
+def _between(moments: list[float]) -> float:
+    return statistics.median(late - early for early, late in itertools.pairwise(moments)) if len(moments) > 1 else 0.0
 
 
 def _warm_up(keras: Any, np: Any, equivcheck: Any) -> None:
@@ -165,7 +185,7 @@ def _warm_up(keras: Any, np: Any, equivcheck: Any) -> None:
     equivcheck.diff_layers(model, keras.models.clone_model(model), images)
 
 
-def _seconds(run: Callable[[int], None], count: int) -> float:
+def _seconds(run: Callable[[int], Any], count: int) -> float:
     start = time.perf_counter()
     run(count)
     return time.perf_counter() - start
