@@ -426,7 +426,8 @@ class Laboratory:
             if each is not None and not each.later
             for observed in (each.bottleneck, each.frozen)
         }
-        return Counterfactuals(probed.experiment, repairs, self.builder, train_arm, self._trained, arms)
+        builder = replace(self.builder, shares=True)
+        return Counterfactuals(probed.experiment, repairs, builder, train_arm, self._trained, arms)
 
     @staticmethod
     def _explore(replays: Replays, repetitions: int, deadline: Deadline, *, whole: bool = False) -> str:

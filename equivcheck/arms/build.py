@@ -49,6 +49,23 @@ from equivcheck.spec.keras_names import preprocessing_of
 from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Training
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the head of an arm is put on: nothing in it is decided by labels, loss, optimizer or order.
+
+    Attributes:
+        backbone: The arm's own.
+        front: Input and features in the frozen arm's model; None for the bottleneck arm.
+        images: Of both splits, as fed to the backbone.
+        fed: Of both splits, what ``fit`` is given.
+    """
+
+    backbone: keras.Model
+    front: tuple[keras.KerasTensor, keras.KerasTensor] | None
+    images: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    fed: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
 @dataclass(frozen=True)
 class Builder:
     """Builds arms of one experiment.
@@ -58,12 +75,16 @@ class Builder:
         cache: Folder of the feature cache, or None.
         stock: Pretrained networks, loaded once.
         loaded: Samples of both splits, read once, by what the spec says of them.
+        bases: What arms were built on last, by what decides it.
+        shares: Build on those again: for arms that are trained one at a time and restored each time.
     """
 
     experiment: Experiment
     cache: Path | None = None
     stock: Stock = field(default_factory=Stock)
     loaded: dict[str, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
+    bases: dict[str, Base] = field(default_factory=dict, repr=False)
+    shares: bool = False
 
     @property
     def folder(self) -> Path:
@@ -173,17 +194,8 @@ class Builder:
         self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, phases: tuple[str, ...]
     ) -> Arm:
         training = self._training(name, spec, phases[0])
-        with self._at(name, "preprocessing"):
-            train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
-            validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
-        if training.drop_remainder:
-            with self._at(name, "training.drop_remainder"):
-                train_images = _whole_batches(train_images, training.batch_size)
-        backbone = self._backbone(name, spec)
-        with self._at(name, "augmentation"):
-            augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
-        with self._at(name, "augmentation" if augmentation else "backbone"):
-            front = _front(spec, backbone, augmentation) if name == "frozen" else None
+        base = self._base(name, spec, train, validation, training)
+        backbone, front = base.backbone, base.front
         set_seeds(training.seed, made_by=spec.backbone.callable)
         with self._at(name, "head"):
             head = build_layers(spec.head)
@@ -197,13 +209,7 @@ class Builder:
         self._enter(name, spec, phases[0], backbone, model)
         with self._at(name, "training.class_weight"):
             fit = fit_arguments(training, train.classes)
-        x_train, x_validation = train_images, validation_images
-        if name == "bottleneck":
-            with self._at(name, "augmentation"):
-                augmented = _augmented(train_images, augmentation, backbone)
-            x_train = self._features(spec, backbone, augmented, train, "train")
-            x_validation = self._features(spec, backbone, validation_images, validation, "validation")
-            train_images = augmented
+        (train_images, validation_images), (x_train, x_validation) = base.images, base.fed
         y_train, y_validation = (encode(split.labels, spec.labels, len(split.classes)) for split in (train, validation))
         with self._at(name, "training.samples_per_epoch"):
             feed = train_feed(x_train, y_train[: len(x_train)], training)
@@ -233,6 +239,49 @@ class Builder:
                 Later(phase, self._recompiles(name, phase), partial(entered, phase=phase)) for phase in phases[1:]
             ),
         )
+
+    def _base(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> Base:
+        """What the arm's head is put on: new, or where that is allowed what an arm before was built on.
+
+        Code of the user's may do anything when it is called again, augmentation draws, and a phase leaves its backbone
+        with other flags.
+        """
+        key = self._decides_base(name, spec, training)
+        sharing = (
+            self.shares and spec.backbone.callable is None and not spec.augmentation and not self.experiment.phases
+        )
+        if sharing and key in self.bases:
+            return self.bases[key]
+        with self._at(name, "preprocessing"):
+            train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
+            validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
+        if training.drop_remainder:
+            with self._at(name, "training.drop_remainder"):
+                train_images = _whole_batches(train_images, training.batch_size)
+        backbone = self._backbone(name, spec)
+        with self._at(name, "augmentation"):
+            augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
+        with self._at(name, "augmentation" if augmentation else "backbone"):
+            front = _front(spec, backbone, augmentation) if name == "frozen" else None
+        fed = train_images, validation_images
+        if name == "bottleneck":
+            with self._at(name, "augmentation"):
+                train_images = _augmented(train_images, augmentation, backbone)
+            fed = (
+                self._features(spec, backbone, train_images, train, "train"),
+                self._features(spec, backbone, validation_images, validation, "validation"),
+            )
+        self.bases[key] = base = Base(backbone, front, (train_images, validation_images), fed)
+        return base
+
+    def _decides_base(self, name: ArmName, spec: ArmSpec, training: Training) -> str:
+        """All that decides an arm's base, as text.
+
+        The seed is that of the backbone's random layers, and what is frozen may be counted from the end of the head.
+        """
+        parts = (spec.data, spec.backbone, spec.head, spec.preprocessing, spec.augmentation, spec.features)
+        read = (spec.keras_semantics, spec.precision, training.drop_remainder, training.batch_size, training.seed)
+        return repr((name, *parts, *read, self.extraction_batch_size()))
 
     def _recompiles(self, name: ArmName, phase: str) -> bool:
         own = self.experiment.phases_of(name)

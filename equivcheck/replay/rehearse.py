@@ -88,6 +88,8 @@ class Rehearsals:
         joined: Evaluate small batches of validation together, where losses and metrics add up over samples. It is many
             times as fast, and a ``val_loss`` differs by its rounding from the one of ``fit``.
         cuts: What was found out about an arm, for the same arm with other weights behind the cut; by model and data.
+        prefixes: Networks up to a cut, for arms that were built on the same backbone; by layers and data. With the arm
+            that each is of, and what it held before the cut.
         digests: What of their models was digested.
         workers: Where light ones run beside one another.
     """
@@ -95,6 +97,7 @@ class Rehearsals:
     known: dict[str, Rehearsal] = field(default_factory=dict)
     joined: bool = False
     cuts: dict[tuple[int, ...], Cut] = field(default_factory=dict)
+    prefixes: dict[tuple[object, ...], tuple[Arm, tuple[tf.Tensor, ...], Prefix]] = field(default_factory=dict)
     digests: Digests = field(default_factory=Digests)
     workers: Workers = field(default_factory=Workers)
 
@@ -287,19 +290,57 @@ def _cut(arm: Arm, tried: tf.Tensor, rehearsals: Rehearsals) -> Cut:
         return known
     fit = run_through(arm.model, tried, training=True)
     found, calm, why = _frontiers(arm, tried, fit)
-    prefix = None if found is None else Prefix(arm.model, found)
-    evaluated = prefix if calm is None or calm is found else Prefix(arm.model, calm)
+    prefix = None if found is None else _prefix(arm, fit, found, rehearsals)
+    evaluated = prefix if calm is None or calm is found else _prefix(arm, fit, calm, rehearsals)
     held = tuple(values_of(_before(arm.model, calm)))
     rehearsals.cuts[key] = cut = Cut(arm, tried, fit, prefix, evaluated, held, why)
     return cut
 
 
+def _prefix(arm: Arm, fit: Pass, found: Frontier, rehearsals: Rehearsals) -> Prefix:
+    """The arm's network up to a cut; of an arm before that was built on the same backbone, where all of it is the same.
+
+    Args:
+        arm: The arm.
+        fit: A pass of its network, with all its calls.
+        found: Where it is cut.
+        rehearsals: Where it is kept.
+    """
+    if arm.made_by is not None:  # whose layers may be called in any way
+        return Prefix(arm.model, found)
+    splits = (arm.train, arm.validation)
+    fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
+    before = {found.path, *found.skipped}
+    made_of = tuple((call.path, call.flag, _made_of(call.layer)) for call in fit.calls if call.path in before)
+    key = (found.path, found.shape, *fed, made_of)
+    values = tuple(values_of(_before(arm.model, found)))
+    known = rehearsals.prefixes.get(key)
+    if known is None or not _equal(known[1], values):
+        # With the arm, so that nothing else can take the place of its layers and rows in memory.
+        rehearsals.prefixes[key] = known = arm, values, Prefix(arm.model, found)
+    return known[2]
+
+
+def _made_of(layer: keras.Operation) -> object:
+    """What a layer is: itself, or where it is one of Keras' that holds nothing, its configuration."""
+    if isinstance(layer, keras.layers.Layer):
+        alone = not layer.variables and not layer._flatten_layers(include_self=False)  # noqa: SLF001  (no public list)
+        if alone and type(layer).__module__.startswith("keras."):
+            return repr((type(layer), layer.get_config()))
+        return id(layer), tuple(variable.trainable for variable in layer.variables)
+    return id(layer)
+
+
 def _unmoved(cut: Cut) -> bool:
     """Whether everything before the cut is as it was."""
     found = None if cut.calm is None else cut.calm.found
-    return all(
+    return _equal(cut.values, values_of(_before(cut.arm.model, found)))
+
+
+def _equal(values: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> bool:
+    return len(values) == len(others) and all(
         same_memory(one, other) or np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
-        for one, other in zip(cut.values, values_of(_before(cut.arm.model, found)), strict=True)
+        for one, other in zip(values, others, strict=True)
     )
 
 

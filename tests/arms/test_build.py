@@ -375,3 +375,71 @@ def test_features_are_stored(experiment, network, tmp_path):
     again = Builder(spec, tmp_path / "cache").build("bottleneck")
     np.testing.assert_array_equal(first.train.feed.x, again.train.feed.x)
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+SHARED = {
+    "labels": {"labels": "one_hot", "training.loss": "categorical_crossentropy"},
+    "optimizer": {"training.optimizer": {"name": "sgd", "learning_rate": 0.1}},
+    "order": {"training.shuffle": False},
+}
+
+
+@pytest.mark.parametrize("patch", SHARED.values(), ids=SHARED)
+@pytest.mark.parametrize("name", ["bottleneck", "frozen"])
+def test_what_an_arm_is_built_on_serves_another_that_is_compiled_otherwise(tiny, name, patch):
+    """Their trainings are those of arms that were built afresh, to the last bit, and neither disturbs the other."""
+    from dataclasses import replace
+
+    from equivcheck.arms.build import Builder
+    from equivcheck.replay.training import train_by_fit
+    from equivcheck.spec import resolve
+    from equivcheck.trace.state import undisturbed
+
+    declared, other = (resolve(tiny.patched({"training.epochs": 2, **each})) for each in ({}, patch))
+
+    def trained(arm):
+        with undisturbed(arm.model):
+            return train_by_fit(arm, lambda *_: None)
+
+    expected = [trained(Builder(experiment).build(name)) for experiment in (declared, other)]
+    sharing = replace(Builder(declared), shares=True)
+    first, second = sharing.build(name), replace(sharing, experiment=other).build(name)
+    assert first.model is not second.model
+    assert second.train.images is first.train.images
+    given = [trained(arm) for arm in (first, second, first)]
+    for one, wanted in zip(given, (*expected, expected[0]), strict=True):
+        assert one.curves == wanted.curves
+        for ours, theirs in zip(one.weights, wanted.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+OWN = {
+    "head": {"head": [{"dense": {"units": 3, "activation": "relu"}}, {"dense": {"units": 3, "activation": "softmax"}}]},
+    "freeze": {"backbone.freeze": False},
+    "seed": {"training.seed": 7},
+    "batch size": {"training.batch_size": 5},
+    "call": {"backbone.call": "training_false"},
+}
+
+
+@pytest.mark.parametrize("patch", OWN.values(), ids=OWN)
+def test_what_decides_the_backbone_makes_another(tiny, patch):
+    from dataclasses import replace
+
+    from equivcheck.arms.build import Builder
+    from equivcheck.spec import resolve
+
+    sharing = replace(Builder(resolve(tiny)), shares=True)
+    sharing.build("frozen")
+    replace(sharing, experiment=resolve(tiny.patched(patch))).build("frozen")
+    assert len({id(base.backbone) for base in sharing.bases.values()}) == 2
+
+
+def test_an_arm_that_is_measured_has_a_backbone_of_its_own(tiny):
+    from equivcheck.arms.build import Builder
+    from equivcheck.spec import resolve
+
+    builder = Builder(resolve(tiny))
+    first, second = builder.build("frozen"), builder.build("frozen")
+    ours, theirs = ({id(variable) for variable in arm.model.variables} for arm in (first, second))
+    assert not ours & theirs

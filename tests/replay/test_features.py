@@ -106,3 +106,60 @@ def test_several_passes_stand_one_behind_the_other(rearranged):
     both = Prefix(model, found).features(x, orders, batch_size=4, training=True)
     each = [Prefix(model, found).features(x, order[None], batch_size=4, training=True) for order in orders]
     np.testing.assert_array_equal(both.numpy(), np.concatenate([one.numpy() for one in each]))
+
+
+@pytest.fixture
+def siblings(tiny):
+    """The frozen arm as declared, and one on the same backbone with another loss."""
+    from dataclasses import replace
+
+    from equivcheck.arms.build import Builder
+    from equivcheck.spec import resolve
+
+    declared = replace(Builder(resolve(tiny)), shares=True)
+    other = resolve(tiny.patched({"labels": "one_hot", "training.loss": "categorical_crossentropy"}))
+    return declared.build("frozen"), replace(declared, experiment=other).build("frozen")
+
+
+def test_arms_on_one_backbone_share_its_features(siblings, monkeypatch):
+    from equivcheck.replay import features
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+    from equivcheck.trace.state import undisturbed
+
+    first, second = siblings
+    with undisturbed(second.model):
+        expected = train_by_fit(second, lambda *_: None)
+    kept, traced, reach = Rehearsals(), [], features._reach
+
+    def counted(model, *arguments, **keywords):
+        traced.append(model)
+        return reach(model, *arguments, **keywords)
+
+    monkeypatch.setattr(features, "_reach", counted)
+    for arm in (first, second):
+        with undisturbed(arm.model):
+            given = train(arm, lambda *_: None, rehearsals=kept)
+        assert given.how == "compiled"
+    assert set(map(id, traced)) == {id(first.model)}
+    assert given.curves == expected.curves
+
+
+def test_features_of_other_weights_are_none_of_theirs(siblings):
+    import numpy as np
+
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+    from equivcheck.trace.state import undisturbed
+
+    first, second = siblings
+    kept = Rehearsals()
+    with undisturbed(first.model):
+        train(first, lambda *_: None, rehearsals=kept)
+    kernel = next(variable for variable in second.model.non_trainable_variables if "kernel" in variable.path)
+    kernel.assign(2.0 * np.array(kernel))
+    with undisturbed(second.model):
+        expected = train_by_fit(second, lambda *_: None)
+    with undisturbed(second.model):
+        given = train(second, lambda *_: None, rehearsals=kept)
+    assert given.curves == expected.curves
