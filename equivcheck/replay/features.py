@@ -35,7 +35,7 @@ class Prefix:
 
     Attributes:
         model: The model.
-        found: Its frontier.
+        found: Its frontier, or the same one of another model that is equal up to there.
         traced: By batch size, where that is fixed, and mode.
         tables: What was computed, by everything that decides it, and the rows in its order.
     """

@@ -318,7 +318,7 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, rehearsals: Rehearsals) -> Pre
     if known is None or not _equal(known[1], values):
         # With the arm, so that nothing else can take the place of its layers and rows in memory.
         rehearsals.prefixes[key] = known = arm, values, Prefix(arm.model, found)
-    return known[2]
+    return replace(known[2], found=found)  # what lies behind it is this arm's own
 
 
 def _made_of(layer: keras.Operation) -> object:

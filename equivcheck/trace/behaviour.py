@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
@@ -16,8 +15,9 @@ from equivcheck.diff.distance import distance
 from equivcheck.diff.tally import NOISE
 from equivcheck.trace.arrays import Arrays, arrays_of, tensors_of
 from equivcheck.trace.hooks import LayerCall
+from equivcheck.trace.memory import assign, values_of
 
-Values = tuple[tuple[keras.Variable, npt.NDArray[Any]], ...]
+Values = tuple[tuple[keras.Variable, tf.Tensor], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,7 @@ def behaviour_of(call: LayerCall, outputs: Any, before: Values) -> Behaviour:
             batch_gap=0.0 if noise else _batch_gap(call, first, before),
         )
     finally:
-        for variable, value in after:
-            variable.assign(value)
+        _set(after)
 
 
 def rerun(call: LayerCall, inputs: Sequence[Any]) -> Arrays:
@@ -171,14 +170,17 @@ def _telling(call: LayerCall) -> bool:
 
 
 def _values(layer: keras.Operation) -> Values:
-    return tuple((variable, np.array(variable)) for variable in variables_of_layer(layer))
+    variables = variables_of_layer(layer)
+    return tuple(zip(variables, values_of(variables), strict=True))
 
 
 def _put_back(values: Values) -> None:
     """Statistics as they were, seed states as they are: the next run differs only by what it draws."""
-    for variable, value in values:
-        if not is_seed(variable):
-            variable.assign(value)
+    _set([(variable, value) for variable, value in values if not is_seed(variable)])
+
+
+def _set(values: Sequence[tuple[keras.Variable, tf.Tensor]]) -> None:
+    assign([variable for variable, _ in values], [value for _, value in values])
 
 
 def _audible(gap: float) -> float:

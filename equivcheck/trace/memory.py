@@ -17,8 +17,11 @@ from equivcheck.trace.arrays import array_of
 
 
 def raw(variable: Any) -> Any:
-    """TensorFlow's variable behind one of Keras."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
+    """TensorFlow's variable behind one of Keras, whose public ``value`` is cast inside a layer of half precision."""
+    if not isinstance(variable, keras.Variable):
+        return variable
+    held = variable._value  # noqa: SLF001
+    return variable.value if held is None else held
 
 
 def values_of(variables: Sequence[Any]) -> list[tf.Tensor]:

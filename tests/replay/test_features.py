@@ -140,7 +140,7 @@ def test_arms_on_one_backbone_share_its_features(siblings, monkeypatch):
     for arm in (first, second):
         with undisturbed(arm.model):
             given = train(arm, lambda *_: None, rehearsals=kept)
-        assert given.how == "compiled"
+        assert given.how == "compiled", given.why
     assert set(map(id, traced)) == {id(first.model)}
     assert given.curves == expected.curves
 
