@@ -75,8 +75,8 @@ class Builder:
         cache: Folder of the feature cache, or None.
         stock: Pretrained networks, loaded once.
         loaded: Samples of both splits, read once, by what the spec says of them.
-        bases: What arms were built on last, by what decides it.
-        shares: Build on those again: for arms that are trained one at a time and restored each time.
+        bases: What arms that share it are built on, by what decides it.
+        shares: Whether arms are built on one another's base: only where each is restored after its training.
     """
 
     experiment: Experiment
@@ -271,7 +271,9 @@ class Builder:
                 self._features(spec, backbone, train_images, train, "train"),
                 self._features(spec, backbone, validation_images, validation, "validation"),
             )
-        self.bases[key] = base = Base(backbone, front, (train_images, validation_images), fed)
+        base = Base(backbone, front, (train_images, validation_images), fed)
+        if sharing:  # others are not kept: all images of an arm are among it
+            self.bases[key] = base
         return base
 
     def _decides_base(self, name: ArmName, spec: ArmSpec, training: Training) -> str:
