@@ -205,3 +205,17 @@ def test_types_of_two_widths_are_compared_by_value():
     assert tally(np.array([1, 2], np.int32), np.array([1, 2], np.int64)).equal
     assert tally(np.array([1, 2], np.int32), np.array([1.0, 2.0], np.float32)).equal
     assert tally(np.array([True]), np.array([2], np.int8)).beyond == 1
+
+
+def test_threads_do_not_count_in_one_another_s_room():
+    """Blocks of one thread, of two types and of several lengths, while others count."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    random = np.random.default_rng(0)
+    pairs = []
+    for number in range(24):
+        a = random.normal(size=200_000 + number).astype((np.float32, np.float64)[number % 2])
+        pairs.append((a, a + random.normal(scale=10.0**-number, size=a.size).astype(a.dtype)))
+    expected = [tally(*pair) for pair in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda pair: tally(*pair), pairs)) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -42,6 +43,17 @@ def test_a_network_that_is_run_once_counts_once(expected, observed):
 def test_a_network_that_is_cut_nowhere_counts_in_every_epoch(expected, observed):
     patch = {"training.epochs": 5, "backbone.cut": "dropout", "backbone.freeze": False}
     assert expected(observed(patch)) == 2.0 / 8 * 40 * 5
+
+
+def test_the_step_that_was_measured_is_a_bound(observed, monkeypatch):
+    """No further step is taken to know that much."""
+    from equivcheck.replay import pace
+    from equivcheck.replay.rehearse import Rehearsals
+
+    arm = observed({"training.epochs": 5}, "bottleneck")
+    arm = replace(arm, step=replace(arm.step, seconds=3.0))
+    monkeypatch.setattr(pace, "fit_one_step", None)
+    assert pace.expected_seconds(arm, Rehearsals(), exactly=False) == 3.0 / 8 * 40 * 5
 
 
 def test_the_clock_leaves_the_arm_alone(observed):

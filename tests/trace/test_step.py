@@ -243,3 +243,28 @@ def test_what_is_frozen_shows_behind_steps_that_are_skipped(moved, make_arm, ima
     assert moved(make_arm(model, images / 255)) == (conv | HEAD, conv | HEAD)
     assert float(rule.dynamic_scale) == 2.0**20
     assert int(rule.iterations) == 0
+
+
+TRACED = {
+    "stock layers": ({}, False),
+    "the user's": ({"made_by": "theirs:arm"}, True),
+    "in phases": ({"phase": "a"}, True),
+}
+
+
+@pytest.mark.parametrize(("facts", "traced"), TRACED.values(), ids=TRACED)
+def test_a_step_is_traced_where_the_training_goes_on_with_it(make_arm, facts, traced):
+    """What it moves, which flags it passes on and what it leaves behind are the same."""
+    from equivcheck.trace.step import take_step
+
+    found = []
+    for each in ({}, facts):
+        model, base = build()
+        base.trainable = False
+        step = take_step(replace(make_arm(compiled(model)), **each))
+        assert step.seconds > 0
+        assert (model.train_function is not None) is (traced and bool(each))
+        assert model.run_eagerly is False
+        paths = {id(variable): variable.path for variable in model.variables}
+        found.append(({paths[key] for key, most in step.change.items() if most > 0}, step.flags))
+    assert found[0] == found[1]
