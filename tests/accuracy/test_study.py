@@ -26,7 +26,7 @@ CASES = {case.name: case for case in study.all_cases()}
 CODES = {check.code for check in all_checks()}
 
 #: Every so many cases of each kind are run with all other tests, so that each kind is seen.
-EVERY = {"single": 20, "combined": 22, "clean": 18}
+EVERY = {"single": 40, "combined": 44, "clean": 36}
 
 
 def _representative():
