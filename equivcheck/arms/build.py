@@ -244,14 +244,17 @@ class Builder:
         """What the arm's head is put on: new, or where that is allowed what an arm before was built on.
 
         Code of the user's may do anything when it is called again, augmentation draws, and a phase leaves its backbone
-        with other flags.
+        with other flags. A base that is not shared is not kept: all images of an arm are among it.
         """
+        fixed = spec.backbone.callable is None and not spec.augmentation and not self.experiment.phases
+        if not (self.shares and fixed):
+            return self._new_base(name, spec, train, validation, training)
         key = self._decides_base(name, spec, training)
-        sharing = (
-            self.shares and spec.backbone.callable is None and not spec.augmentation and not self.experiment.phases
-        )
-        if sharing and key in self.bases:
-            return self.bases[key]
+        if key not in self.bases:
+            self.bases[key] = self._new_base(name, spec, train, validation, training)
+        return self.bases[key]
+
+    def _new_base(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> Base:
         with self._at(name, "preprocessing"):
             train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
             validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
@@ -271,10 +274,7 @@ class Builder:
                 self._features(spec, backbone, train_images, train, "train"),
                 self._features(spec, backbone, validation_images, validation, "validation"),
             )
-        base = Base(backbone, front, (train_images, validation_images), fed)
-        if sharing:  # others are not kept: all images of an arm are among it
-            self.bases[key] = base
-        return base
+        return Base(backbone, front, (train_images, validation_images), fed)
 
     def _decides_base(self, name: ArmName, spec: ArmSpec, training: Training) -> str:
         """All that decides an arm's base, as text.

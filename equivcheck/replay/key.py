@@ -63,7 +63,7 @@ def key_of(
 ) -> str | None:
     """A digest of everything that decides the curves and the weights of a training.
 
-    It sets the random generators as ``fit`` finds them.
+    It sets the random generators as ``fit`` finds them, but for tables that are known.
 
     Args:
         arm: The arm, built and compiled, as it stands before its training.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cached_property
 from types import ModuleType
 
@@ -393,8 +394,6 @@ SHARED = {
 )
 def test_what_an_arm_is_built_on_serves_another_that_is_compiled_otherwise(tiny, name, patch):
     """Their trainings are those of arms that were built afresh, to the last bit, and neither disturbs the other."""
-    from dataclasses import replace
-
     from equivcheck.arms.build import Builder
     from equivcheck.replay.training import train_by_fit
     from equivcheck.spec import resolve
@@ -407,7 +406,7 @@ def test_what_an_arm_is_built_on_serves_another_that_is_compiled_otherwise(tiny,
             return train_by_fit(arm, lambda *_: None)
 
     expected = [trained(Builder(experiment).build(name)) for experiment in (declared, other)]
-    sharing = replace(Builder(declared), shares=True)
+    sharing = Builder(declared, shares=True)
     first, second = sharing.build(name), replace(sharing, experiment=other).build(name)
     assert first.model is not second.model
     assert second.train.images is first.train.images
@@ -429,12 +428,10 @@ OWN = {
 
 @pytest.mark.parametrize("patch", OWN.values(), ids=OWN)
 def test_what_decides_the_backbone_makes_another(tiny, patch):
-    from dataclasses import replace
-
     from equivcheck.arms.build import Builder
     from equivcheck.spec import resolve
 
-    sharing = replace(Builder(resolve(tiny)), shares=True)
+    sharing = Builder(resolve(tiny), shares=True)
     sharing.build("frozen")
     replace(sharing, experiment=resolve(tiny.patched(patch))).build("frozen")
     assert len({id(base.backbone) for base in sharing.bases.values()}) == 2

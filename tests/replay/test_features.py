@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -111,12 +113,10 @@ def test_several_passes_stand_one_behind_the_other(rearranged):
 @pytest.fixture
 def siblings(tiny):
     """The frozen arm as declared, and one on the same backbone with another loss."""
-    from dataclasses import replace
-
     from equivcheck.arms.build import Builder
     from equivcheck.spec import resolve
 
-    declared = replace(Builder(resolve(tiny)), shares=True)
+    declared = Builder(resolve(tiny), shares=True)
     other = resolve(tiny.patched({"labels": "one_hot", "training.loss": "categorical_crossentropy"}))
     return declared.build("frozen"), replace(declared, experiment=other).build("frozen")
 
@@ -146,8 +146,6 @@ def test_arms_on_one_backbone_share_its_features(siblings, monkeypatch):
 
 
 def test_features_of_other_weights_are_none_of_theirs(siblings):
-    import numpy as np
-
     from equivcheck.replay.rehearse import Rehearsals
     from equivcheck.replay.training import train, train_by_fit
     from equivcheck.trace.state import undisturbed
