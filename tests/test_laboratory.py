@@ -220,3 +220,15 @@ def test_a_spent_budget_says_that_the_gap_was_not_divided(laboratory, dropping, 
     found, then = laboratory.attribute(dropping, trial, laboratory.allowance(-1.0).deadline())
     assert found is None
     assert then.undivided == "the budget was spent after 1 of 10 replays"
+
+
+def test_a_training_that_proves_too_long_is_told_with_the_other_one_s_time(laboratory, dropping, monkeypatch):
+    """And not with the bound that was enough to begin."""
+    import equivcheck.laboratory as module
+
+    def ended(*_, **__):
+        raise module.OverBudgetError(200.0)
+
+    monkeypatch.setattr(module, "expected_seconds", lambda *_, exactly=True: 3.0 if exactly else 40.0)
+    monkeypatch.setattr(type(laboratory), "_train", ended)
+    assert laboratory.train(dropping, laboratory.allowance(100.0)).left_out == 203.0
