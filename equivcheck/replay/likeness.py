@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from equivcheck.arms.inference import InferenceMode
 from equivcheck.replay.compiled import Tables
 from equivcheck.replay.eligible import compiled_as, has_plain_steps
 from equivcheck.replay.frontier import Call, Frontier, Pass
@@ -104,7 +105,7 @@ def likeness(
 def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
     """The layers and who feeds whom; None where a tensor comes from elsewhere, or a layer's own code decides."""
     # What a router holds is called by itself, and says all; of any other composite its own code decides.
-    single = [call for call in calls if not is_router(call.layer)]
+    single = [call for call in calls if not (is_router(call.layer) or type(call.layer) is InferenceMode)]
     if any(is_composite(call.layer) or "call" in vars(call.layer) for call in single):
         return None  # a layer whose call was put in its place does not do what its configuration says
     made: dict[int, int] = {id(start): -1}

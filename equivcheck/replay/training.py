@@ -173,9 +173,8 @@ def _compiled(
 def made_ready(
     arm: Arm, tables: Tables, evidence: ArmEvidence | None, rehearsals: Rehearsals, progress: Progress
 ) -> Ready:
-    """The compiled training of a built arm, whose variables are as they were whatever comes of it."""
-    with undisturbed(arm.model):
-        return prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
+    """The compiled training of a built arm; whatever runs while it is made puts back what it moves."""
+    return prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
 
 
 def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: Path | None) -> Training:
