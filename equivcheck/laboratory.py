@@ -23,13 +23,13 @@ from equivcheck.mend import mendable, mended, parts_of
 from equivcheck.observed import read_logs
 from equivcheck.repair import concrete
 from equivcheck.replay import what_if
-from equivcheck.replay.attribution import INTERRUPTED, SPENT, Replays, attribution, explore
+from equivcheck.replay.attribution import INTERRUPTED, SPENT, Replays, Wanted, attribution, prepare, train_all, wanted
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
 from equivcheck.replay.pace import UNLIMITED, Allowance, Deadline, OverBudgetError, expected_seconds
-from equivcheck.replay.phases import joined, train_in_phases
+from equivcheck.replay.phases import begin_in_phases, joined, train_in_phases
 from equivcheck.replay.placement import rounded_by_place
 from equivcheck.replay.rehearse import Rehearsals
-from equivcheck.replay.training import begin
+from equivcheck.replay.training import begin, runs_aside
 from equivcheck.spec import Advice, CodeArm, Experiment, resolve
 from equivcheck.trace.again import called_again, kept_arrays, suspects
 from equivcheck.trace.observed import Observed, observe
@@ -47,6 +47,10 @@ MOST_ROUNDS = 3
 
 #: Trainings of each counterfactual, with other seeds: five make Student's t 2.8 where three would make it 4.3.
 REPETITIONS = 5
+
+
+#: What says that an advice cannot be followed.
+_UNFOLLOWED = (InputError, UserCodeError, InconclusiveError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,30 +321,47 @@ class Laboratory:
             probed: The experiment as declared.
             deadline: When nothing further is begun; an interrupt of the user's makes it pass.
         """
-        return [self._follow(probed, advice, deadline) for advice in probed.experiment.what_if]
+        trials = [self._follow(probed, advice, deadline) for advice in probed.experiment.what_if]
+        return [self._followed(trial, deadline) for trial in trials]
 
     def _follow(self, probed: Probed, advice: Advice, deadline: Deadline) -> what_if.Trial:
-        def begun(then: Probed | None = None, missing: str = "") -> what_if.Trial:
+        """One advice, measured, and its trainings begun."""
+
+        def trial(then: Probed | None = None, missing: str = "") -> what_if.Trial:
             counterfactuals = self._counterfactuals(probed, then, {what_if.DECLARED: advice.patch})
             return what_if.Trial(advice, self._replays(counterfactuals, probed), missing=missing)
 
         if deadline.passed():
-            return begun(missing=f"{_why_passed(deadline)} before")
+            return trial(missing=f"{_why_passed(deadline)} before")
         try:
             then = self.probe(resolve(probed.experiment.document.patched(advice.patch)), before=probed)
-            trial = begun(then)
-            self._explore(trial.replays, 1, deadline, whole=True)
+            begun = trial(then)
+            prepare(wanted(begun.replays, 0))
         except KeyboardInterrupt:
             deadline.interrupted = True
-            return begun(missing=f"{_why_passed(deadline)} before")
-        except (InputError, UserCodeError, InconclusiveError) as error:
-            return begun(missing=f"it cannot be followed: {error}")
+            return trial(missing=f"{_why_passed(deadline)} before")
+        except _UNFOLLOWED as error:
+            return trial(missing=_cannot(error))
         declared, left = ({finding.code: None for finding in each.errors} for each in (probed, then))
         return replace(
-            trial,
+            begun,
             gone=[code for code in declared if code not in left],
             new=[code for code in left if code not in declared],
         )
+
+    def _followed(self, trial: what_if.Trial, deadline: Deadline) -> what_if.Trial:
+        """One advice whose trainings have ended."""
+        if trial.missing:
+            return trial
+        if deadline.interrupted:
+            return replace(trial, missing=f"{INTERRUPTED} before", gone=(), new=())
+        try:
+            self._train_all(wanted(trial.replays, 0), deadline, whole=True)
+        except KeyboardInterrupt:
+            return replace(trial, missing=f"{_why_passed(deadline)} before", gone=(), new=())
+        except _UNFOLLOWED as error:
+            return replace(trial, missing=_cannot(error), gone=(), new=())
+        return trial
 
     def weigh(self, trials: Sequence[what_if.Trial], metric: str | None, deadline: Deadline) -> tuple[WhatIf, ...]:
         """Repeats what was followed with other seeds as far as time allows, and tells what it came to.
@@ -350,16 +371,15 @@ class Laboratory:
             metric: What the attribution is told in; None where there is none.
             deadline: As for ``follow``.
         """
-        for repetitions in range(2, REPETITIONS + 1):
-            for trial in trials:
-                if not trial.missing:
-                    self._explore(trial.replays, repetitions, deadline)
+        complete = [trial.replays for trial in trials if not trial.missing]
+        jobs = [job for repetition in range(REPETITIONS) for replays in complete for job in wanted(replays, repetition)]
+        self._train_all(jobs, deadline)
         self.rehearsals.workers.stop()
         chosen = metric or what_if.metric_of(trials)
         return tuple(what_if.effect_of(trial, chosen) for trial in trials)
 
-    def attribute(self, probed: Probed, trial: Trial, deadline: Deadline) -> tuple[Attribution | None, Trial]:
-        """Trains counterfactuals to see how much of the gap each cause makes.
+    def counterfactuals(self, probed: Probed, trial: Trial, deadline: Deadline) -> Replays | None:
+        """What tells how much of the gap each cause makes; the first are begun where they run beside other work.
 
         Args:
             probed: The experiment as declared.
@@ -367,19 +387,46 @@ class Laboratory:
             deadline: As for ``follow``.
 
         Returns:
-            How the gap divides, None where that cannot be said; and the trial with the share of each cause and the
-            curves of each single repair.
+            None where there is nothing to divide, or nothing to divide it among.
         """
         repairs: dict[str, Patch] = {}
         for finding in trial.findings:
             if finding.severity == "error" and finding.verified and finding.repair and finding.repair.patch:
                 repairs[finding.code] = {**repairs.get(finding.code, {}), **finding.repair.patch}
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
-            return None, trial
+            return None
         # A spec does not tell a mended arm from the one that it was.
         repaired = trial.repaired if trial.repaired is not None and not trial.repaired.mends else None
         replays = self._replays(self._counterfactuals(probed, repaired, repairs), probed)
-        missing = self._explore(replays, REPETITIONS, deadline)
+        try:
+            arms = () if deadline.passed() else (probed.bottleneck.arm, probed.frozen.arm)
+            if arms and all(self._runs_aside(arm, probed) for arm in arms):
+                prepare(wanted(replays, 0)[: replays.ahead])
+        except KeyboardInterrupt:
+            deadline.interrupted = True
+        return replays
+
+    def _runs_aside(self, arm: Arm, probed: Probed) -> bool:
+        if probed.later or not arm.begins_anew:
+            return False
+        with _quiet():
+            return runs_aside(arm, evidence=getattr(probed.evidence, arm.name), rehearsals=self.rehearsals)
+
+    def attribute(self, replays: Replays | None, trial: Trial, deadline: Deadline) -> tuple[Attribution | None, Trial]:
+        """Trains counterfactuals to see how much of the gap each cause makes.
+
+        Args:
+            replays: What ``counterfactuals`` returned.
+            trial: What came of the repairs.
+            deadline: As for ``follow``.
+
+        Returns:
+            How the gap divides, None where that cannot be said; and the trial with the share of each cause and the
+            curves of each single repair.
+        """
+        if replays is None:
+            return None, trial
+        missing = self._train_all(wanted(replays, *range(REPETITIONS)), deadline)
         self.rehearsals.workers.stop()  # what nobody waits for any more
         found = attribution(replays, missing)
         if found is None:
@@ -400,17 +447,18 @@ class Laboratory:
             def here(arm: Arm) -> tuple[Curve, ...]:
                 return self._train(arm, built_for, probed.evidence, stage).curves
 
-            if built_for.phases_of(arm.name) or not arm.begins_anew:
-                curves = here(arm)
-                return lambda: curves
+            begins = begin_in_phases if built_for.phases_of(arm.name) else begin
             with _quiet():
-                begun = begin(
+                begun = arm.begins_anew and begins(
                     arm,
                     partial(self.progress, stage),
                     evidence=getattr(probed.evidence, arm.name),
                     rehearsals=self.rehearsals,
                     folder=self.builder.cache,
                 )
+            if not begun:
+                curves = here(arm)
+                return lambda: curves
 
             def wait() -> tuple[Curve, ...]:
                 try:
@@ -430,15 +478,14 @@ class Laboratory:
         builder = replace(self.builder, shares=True)
         return Counterfactuals(probed.experiment, repairs, builder, train_arm, self._trained, arms)
 
-    @staticmethod
-    def _explore(replays: Replays, repetitions: int, deadline: Deadline, *, whole: bool = False) -> str:
-        """Trains counterfactuals until the deadline, or whole repetitions; what is missing.
+    def _train_all(self, jobs: Sequence[Wanted], deadline: Deadline, *, whole: bool = False) -> str:
+        """Trains what is wanted until the deadline, or all of it; what is missing.
 
         Raises:
-            KeyboardInterrupt: Of ``whole`` ones, which say nothing in part.
+            KeyboardInterrupt: Of what is wanted whole, and says nothing in part.
         """
         out_of_time = (lambda: False) if whole else deadline.passed
-        missing = explore(replays, repetitions, out_of_time, spent=_why_passed(deadline))
+        missing = train_all(jobs, out_of_time, spent=_why_passed(deadline))
         if missing.startswith(INTERRUPTED):
             deadline.interrupted = True
             if whole:
@@ -446,8 +493,8 @@ class Laboratory:
         return missing
 
     def _replays(self, counterfactuals: Counterfactuals, probed: Probed) -> Replays:
-        """One more is prepared while every worker has one."""
-        ahead = self.rehearsals.workers.count + 1
+        """Enough is begun that no worker ever waits for what has to be prepared in Python."""
+        ahead = 8 * self.rehearsals.workers.count
         causes = tuple(counterfactuals.repairs)
         return Replays(causes, counterfactuals, _samples(probed), counterfactuals.begin, ahead)
 
@@ -501,6 +548,10 @@ class Laboratory:
                         came_to = measure_outcome(at.model, observed, training.curves)
                         outcome |= {} if came_to is None else {phase: came_to}
         return _Run(joined(parts), outcome, epochs)
+
+
+def _cannot(error: Exception) -> str:
+    return f"it cannot be followed: {error}"
 
 
 def _why_passed(deadline: Deadline) -> str:

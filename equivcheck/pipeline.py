@@ -134,8 +134,9 @@ def run_document(
     if trained and replay:
         with clock.stage("replaying counterfactuals"):
             deadline = allowance.deadline()
+            replays = laboratory.counterfactuals(probed, trial, deadline)
             followed = laboratory.follow(probed, deadline)
-            shares, trial = laboratory.attribute(probed, trial, deadline)
+            shares, trial = laboratory.attribute(replays, trial, deadline)
             what_if = laboratory.weigh(followed, shares["metric"] if shares else None, deadline)
     examination, evidence = probed.examination, probed.evidence
     phases = tuple(_span(each.evidence, epochs) for each in probed.phases if each.evidence.phase is not None)

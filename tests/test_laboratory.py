@@ -195,7 +195,7 @@ def test_an_interrupt_while_advice_is_followed_ends_all_that_was_to_come(laborat
         patch.setattr(Laboratory, "probe", interrupted)
         followed = laboratory.follow(probed, deadline)
     assert [each.missing for each in followed] == ["interrupted before"] * 2
-    found, then = laboratory.attribute(probed, trial, deadline)
+    found, then = laboratory.attribute(laboratory.counterfactuals(probed, trial, deadline), trial, deadline)
     assert found is None
     assert then.undivided == "interrupted after 1 of 10 replays"
     assert [each["missing"] for each in laboratory.weigh(followed, None, deadline)] == ["interrupted before"] * 2
@@ -210,14 +210,47 @@ def test_an_interrupt_while_counterfactuals_are_trained_ends_the_repetitions_of_
     deadline = laboratory.allowance(1000.0).deadline()
     with monkeypatch.context() as patch:
         patch.setattr(module.Counterfactuals, "_arm", interrupted)
-        found, then = laboratory.attribute(dropping, trial, deadline)
+        found, then = laboratory.attribute(laboratory.counterfactuals(dropping, trial, deadline), trial, deadline)
     assert deadline.passed()
     assert "interrupted after" in (found["missing"] if found else then.undivided)
 
 
+def test_an_interrupt_while_counterfactuals_are_begun_ends_what_was_to_come(laboratory, dropping, curves, monkeypatch):
+    import equivcheck.laboratory as module
+
+    trial = laboratory.try_repairs(dropping, curves)
+    deadline = laboratory.allowance(1000.0).deadline()
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Counterfactuals, "begin", interrupted)
+        replays = laboratory.counterfactuals(dropping, trial, deadline)
+    assert deadline.passed()
+    found, then = laboratory.attribute(replays, trial, deadline)
+    assert "interrupted after 0 of" in (found["missing"] if found else then.undivided)
+
+
+def test_counterfactuals_are_begun_before_advice_is_followed(laboratory, dropping, curves, monkeypatch):
+    import equivcheck.laboratory as module
+
+    begun, plain = [], module.Counterfactuals.begin
+
+    def noted(self, present, repetition):
+        begun.append((sorted(present), repetition))
+        plain(self, present, repetition)
+
+    monkeypatch.setattr(module.Counterfactuals, "begin", noted)
+    trial = laboratory.try_repairs(dropping, curves)
+    laboratory.counterfactuals(dropping, trial, laboratory.allowance(-1.0).deadline())
+    assert begun == []
+    laboratory.counterfactuals(dropping, trial, laboratory.allowance(1000.0).deadline())
+    laboratory.rehearsals.workers.stop()
+    assert len(begun) >= 2
+    assert {repetition for _, repetition in begun} == {0}  # with another seed the arm would not be as it is measured
+
+
 def test_a_spent_budget_says_that_the_gap_was_not_divided(laboratory, dropping, curves):
     trial = laboratory.try_repairs(dropping, curves)
-    found, then = laboratory.attribute(dropping, trial, laboratory.allowance(-1.0).deadline())
+    spent = laboratory.allowance(-1.0).deadline()
+    found, then = laboratory.attribute(laboratory.counterfactuals(dropping, trial, spent), trial, spent)
     assert found is None
     assert then.undivided == "the budget was spent after 1 of 10 replays"
 

@@ -48,6 +48,9 @@ from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
 from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Training
 
+#: Images of both splits.
+_Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -62,8 +65,8 @@ class Base:
 
     backbone: keras.Model
     front: tuple[keras.KerasTensor, keras.KerasTensor] | None
-    images: tuple[npt.NDArray[Any], npt.NDArray[Any]]
-    fed: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    images: _Images
+    fed: _Images
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Builder:
         stock: Pretrained networks, loaded once.
         loaded: Samples of both splits, read once, by what the spec says of them.
         bases: What arms that share it are built on, by what decides it.
+        prepared: The images of such arms, by what decides them.
         shares: Whether arms are built on one another's base: only where each is restored after its training.
     """
 
@@ -84,6 +88,7 @@ class Builder:
     stock: Stock = field(default_factory=Stock)
     loaded: dict[str, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
     bases: dict[str, Base] = field(default_factory=dict, repr=False)
+    prepared: dict[str, _Images] = field(default_factory=dict, repr=False)
     shares: bool = False
 
     @property
@@ -243,10 +248,10 @@ class Builder:
     def _base(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> Base:
         """What the arm's head is put on: new, or where that is allowed what an arm before was built on.
 
-        Code of the user's may do anything when it is called again, augmentation draws, and a phase leaves its backbone
-        with other flags. A base that is not shared is not kept: all images of an arm are among it.
+        Code of the user's may do anything when it is called again, and a phase leaves its backbone with other flags. A
+        base that is not shared is not kept: all images of an arm are among it.
         """
-        fixed = spec.backbone.callable is None and not spec.augmentation and not self.experiment.phases
+        fixed = spec.backbone.callable is None and not self.experiment.phases
         if not (self.shares and fixed):
             return self._new_base(name, spec, train, validation, training)
         key = self._decides_base(name, spec, training)
@@ -255,12 +260,7 @@ class Builder:
         return self.bases[key]
 
     def _new_base(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> Base:
-        with self._at(name, "preprocessing"):
-            train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
-            validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
-        if training.drop_remainder:
-            with self._at(name, "training.drop_remainder"):
-                train_images = _whole_batches(train_images, training.batch_size)
+        train_images, validation_images = self._images(name, spec, train, validation, training)
         backbone = self._backbone(name, spec)
         with self._at(name, "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
@@ -275,6 +275,21 @@ class Builder:
                 self._features(spec, backbone, validation_images, validation, "validation"),
             )
         return Base(backbone, front, (train_images, validation_images), fed)
+
+    def _images(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> _Images:
+        """What the backbone is fed, of both splits; of arms that share a base made once for all seeds."""
+        key = repr((spec.data, spec.preprocessing, training.drop_remainder and training.batch_size))
+        if key in self.prepared:
+            return self.prepared[key]
+        with self._at(name, "preprocessing"):
+            train_images = preprocess(train.pixels, spec.preprocessing, folder=self.folder)
+            validation_images = preprocess(validation.pixels, spec.preprocessing, folder=self.folder)
+        if training.drop_remainder:
+            with self._at(name, "training.drop_remainder"):
+                train_images = _whole_batches(train_images, training.batch_size)
+        if self.shares and self._own_prepare(spec) is None:  # which may do anything when it is called again
+            self.prepared[key] = train_images, validation_images
+        return train_images, validation_images
 
     def _decides_base(self, name: ArmName, spec: ArmSpec, training: Training) -> str:
         """All that decides an arm's base, as text.

@@ -8,6 +8,7 @@ next evaluation starts that many batches further on.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -88,10 +89,16 @@ class WrappingBatches(keras.utils.PyDataset):
     def _rows(self, batch: int) -> npt.NDArray[np.int64]:
         a_pass = -(-len(self.x) // self.size)
         number, place = divmod(batch, a_pass)
-        order = np.arange(len(self.x))
-        if self.seed is not None:
-            # A new order was drawn where the last batch of a pass was a smaller one; where the batch size divides the
-            # samples, the iterator never came back to its first batch, and one order was repeated for ever.
-            drawn = number if len(self.x) % self.size else 0
-            order = np.random.default_rng([self.seed, drawn]).permutation(order)
+        # A new order was drawn where the last batch of a pass was a smaller one; where the batch size divides the
+        # samples, the iterator never came back to its first batch, and one order was repeated for ever.
+        drawn = number if len(self.x) % self.size else 0
+        order = _order(len(self.x), self.seed, drawn)
         return order[place * self.size : (place + 1) * self.size]
+
+
+@lru_cache(maxsize=64)
+def _order(rows: int, seed: int | None, drawn: int) -> npt.NDArray[np.int64]:
+    """One pass through the rows; asked for batch by batch."""
+    order = np.arange(rows) if seed is None else np.random.default_rng([seed, drawn]).permutation(rows)
+    order.flags.writeable = False
+    return order

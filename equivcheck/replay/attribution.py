@@ -55,6 +55,7 @@ class Replays:
         begin: Begins what ``train`` is soon asked for.
         ahead: How many may be begun before the first of them is asked for.
         curves: What was trained so far, by coalition and repetition.
+        begun: What was begun so far.
     """
 
     causes: tuple[str, ...]
@@ -63,6 +64,13 @@ class Replays:
     begin: Callable[[Coalition, int], None] = lambda _present, _repetition: None
     ahead: int = 1
     curves: dict[tuple[Coalition, int], tuple[Curve, ...]] = field(default_factory=dict)
+    begun: set[tuple[Coalition, int]] = field(default_factory=set)
+
+    def prepare(self, present: Coalition, repetition: int) -> None:
+        """Begins one counterfactual, where that was not done before."""
+        if (present, repetition) not in self.begun and not self.known(present, repetition):
+            self.begin(present, repetition)
+            self.begun.add((present, repetition))
 
     def replay(self, present: Coalition, repetition: int) -> tuple[Curve, ...]:
         """The curves of one counterfactual."""
@@ -86,31 +94,40 @@ class Replays:
         return scale * (final.get("frozen", np.nan) - final.get("bottleneck", np.nan))
 
 
-def explore(replays: Replays, repetitions: int, out_of_time: Callable[[], bool], *, spent: str = SPENT) -> str:
-    """Trains counterfactuals, those first that say most.
+#: One training of both arms that is wanted: whose, with which causes present, and which repetition.
+Wanted = tuple[Replays, Coalition, int]
+
+
+def wanted(replays: Replays, *repetitions: int) -> list[Wanted]:
+    """What is trained in some repetitions, which differ in their seeds; of each that first which says most."""
+    return [(replays, present, repetition) for repetition in repetitions for present in _wanted(replays, repetition)]
+
+
+def prepare(jobs: Sequence[Wanted]) -> None:
+    """Begins what is wanted, where that was not done before."""
+    for replays, present, repetition in jobs:
+        replays.prepare(present, repetition)
+
+
+def train_all(jobs: Sequence[Wanted], out_of_time: Callable[[], bool], *, spent: str = SPENT) -> str:
+    """Trains what is wanted, one after the other, while the next ones are begun already.
 
     Args:
-        replays: What was trained so far; grows.
-        repetitions: How often all is trained, with other seeds.
-        out_of_time: Asked before each training; the declared pair is trained whatever it says.
+        jobs: What is wanted; what was trained before is not trained again.
+        out_of_time: Asked before each training; the first one is trained whatever it says.
         spent: What it means when that says yes.
 
     Returns:
         What is missing, in words; empty where nothing is.
     """
-    wanted = [(present, repetition) for repetition in range(repetitions) for present in _wanted(replays, repetition)]
-    begun: set[tuple[Coalition, int]] = set()
-    for done, (present, repetition) in enumerate(wanted):
+    for done, (replays, present, repetition) in enumerate(jobs):
         if done and out_of_time():
-            return f"{spent} after {done} of {len(wanted)} replays"
+            return f"{spent} after {done} of {len(jobs)} replays"
         try:
-            for later in wanted[done : done + replays.ahead]:
-                if later not in begun and not replays.known(*later):
-                    replays.begin(*later)
-                    begun.add(later)
+            prepare(jobs[done : done + replays.ahead])
             replays.replay(present, repetition)
         except KeyboardInterrupt:
-            return f"{INTERRUPTED} after {done} of {len(wanted)} replays"
+            return f"{INTERRUPTED} after {done} of {len(jobs)} replays"
     return ""
 
 
@@ -119,7 +136,7 @@ def attribution(replays: Replays, missing: str) -> Attribution | None:
 
     Args:
         replays: What was trained.
-        missing: What ``explore`` returned.
+        missing: What ``train_all`` returned.
 
     Returns:
         None where not even the screens of one repetition are complete, or training reached NaN in them.

@@ -6,7 +6,6 @@ left out is what ``fit`` does around them: pulling batches, callbacks, and leavi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +17,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.replay.graph import RefusedError, captured, refuse_unrepeatable
+from equivcheck.replay.patience import portions
 from equivcheck.trace.memory import assign, raw
 from equivcheck.trace.state import variables_of
-
-#: Epochs run at once for about as long as a person waits for a sign of life, in seconds.
-_PATIENCE = 1.0
 
 #: Runs one step of the model on a batch; ``training`` chooses between ``train_step`` and ``test_step``.
 Step = Callable[[tuple[Any, ...], bool], Any]
@@ -75,7 +72,7 @@ class Tables:
         """Rows that all evaluations take that are not the first ones again."""
         if self.validation_order is not None:
             return self.validation_order.size
-        return 0 if self.validation is None else len(self.validation[0])
+        return 0 if self.validation is None else int(self.validation[0].shape[0])
 
 
 def _static(rows: int, batch_size: int) -> int | None:
@@ -167,19 +164,13 @@ class Rehearsal:
         fed += [tf.constant(one) for one in (tables.order, tables.validation_order) if one is not None]
         sizes = tables.batch_size, tables.validation_batch_size
         # Leaves the graph now and then, so that somebody may be told, or stop it.
-        done, count, parts = 0, 1, []
-        while done < epochs:
-            count = min(count, epochs - done)
-            start = time.perf_counter()
+        parts: list[npt.NDArray[np.float64]] = []
+        for done, count in portions(epochs) if ended is None else ((epoch, 1) for epoch in range(epochs)):
             numbers = map(tf.constant, (done, count, *sizes))
             # That a graph may work on other variables of the same types has no public name.
             parts.append(self._run._call_flat([*fed, *numbers], worked_on).numpy())  # noqa: SLF001
-            took = time.perf_counter() - start
-            done += count
-            progress(done, epochs)
-            if ended is None:
-                count = max(1, int(count * _PATIENCE / max(took, 1e-6)))
-            elif ended(done - 1, dict(zip(self.names, map(float, parts[-1][-1]), strict=True))):
+            progress(done + count, epochs)
+            if ended is not None and ended(done, dict(zip(self.names, map(float, parts[-1][-1]), strict=True))):
                 break
         return np.concatenate(parts)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +12,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.replay.frontier import Frontier
-from equivcheck.replay.graph import captured, refuse_unrepeatable, writes
+from equivcheck.replay.graph import captured, refuse_unrepeatable, touched
+from equivcheck.replay.memo import Memo
+from equivcheck.replay.patience import portions
 from equivcheck.trace.hooks import LayerCall, hooked
-from equivcheck.trace.state import undisturbed, variables_of
+from equivcheck.trace.memory import raw
+from equivcheck.trace.state import variables_of
 
-#: Tables kept for each split: that of the stored order, which comes again with every seed, and that of one seed.
-_KEPT = 2
+#: Bytes that the tables of one network may take together, beyond the last one.
+_MOST_BYTES = 1 << 28
 
 
 class _ReachedError(BaseException):
@@ -30,73 +32,175 @@ class _ReachedError(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """A network up to its frontier as a graph, for batches of one size or of any, in one mode.
+
+    Attributes:
+        concrete: From all rows, those that are taken and the size of a batch, to features.
+        worked_on: For each tensor that it takes from outside, the variable whose handle that is; None for others.
+        moves: The variables that it does more to than read.
+    """
+
+    concrete: Any
+    worked_on: tuple[Any, ...]
+    moves: tuple[Any, ...]
+
+    def of(self, variables: Sequence[Any], others: Sequence[Any]) -> Traced:
+        """The same graph for a network like it.
+
+        Args:
+            variables: Of the network that was traced.
+            others: Of the other one, in the same order.
+        """
+        theirs: dict[int, Any] = {id(one): other for one, other in zip(variables, others, strict=True)}
+        return Traced(
+            self.concrete,
+            tuple(theirs.get(id(variable)) for variable in self.worked_on),
+            tuple(theirs[id(variable)] for variable in self.moves),
+        )
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        taken: npt.NDArray[np.int64],
+        batch_size: int,
+        handles: Mapping[int, tf.Tensor] | None = None,
+    ) -> Iterator[tf.Tensor]:
+        """Features of the rows that are taken, in some parts.
+
+        Args:
+            x: ``(rows, ...)`` as the model is fed.
+            taken: ``(taken,)`` row numbers.
+            batch_size: Rows a batch.
+            handles: Of variables to work on in the place of the model's, by the ``id`` of each of those.
+        """
+        mine = handles or {}
+        worked_on = [
+            given if variable is None else mine[id(variable)] if id(variable) in mine else raw(variable).handle
+            for variable, given in zip(self.worked_on, self.concrete.captured_inputs, strict=True)
+        ]
+        rows, size = tf.constant(taken), tf.constant(batch_size)
+        for first, count in portions(-(-len(taken) // batch_size)):
+            part = rows[first * batch_size : (first + count) * batch_size]
+            # That a graph may work on other variables of the same types has no public name.
+            yield self.concrete._call_flat([x, part, size], worked_on)  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
 class Prefix:
     """A network up to its frontier, traced once for each way in which it is run.
 
     Attributes:
         model: The model.
         found: Its frontier, or the same one of another model that is equal up to there.
+        variables: All that it holds up to there.
+        graphs: Of networks like this one, with the variables of the one that was traced; as ``traced``.
         traced: By batch size, where that is fixed, and mode.
-        tables: What was computed, by everything that decides it, and the rows in its order.
+        tables: What was computed, by everything that decides it.
+        courses: The same where variables move (``course``).
     """
 
     model: keras.Model
     found: Frontier
-    traced: dict[tuple[int | None, bool], Callable[[tf.Tensor], tf.Tensor]] = field(default_factory=dict)
-    tables: dict[tuple[object, ...], tuple[tf.Tensor, npt.NDArray[Any]]] = field(default_factory=dict)
+    variables: tuple[Any, ...]
+    graphs: dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]] = field(default_factory=dict)
+    traced: dict[tuple[int | None, bool], Traced] = field(default_factory=dict)
+    tables: Memo[tf.Tensor] = field(default_factory=lambda: Memo(bytes_of, _MOST_BYTES))
+    courses: Memo[Any] = field(default_factory=lambda: Memo(lambda one: one.bytes, _MOST_BYTES))
 
-    def features(self, x: tf.Tensor, order: npt.NDArray[Any], *, batch_size: int, training: bool) -> tf.Tensor:
-        """The stored table, position by position of all passes.
+    def trace(self, x: tf.Tensor, taken: int, *, batch_size: int, training: bool) -> Traced:
+        """The network as a graph; not beside anything else that runs its layers, which it hooks.
+
+        Args:
+            x: ``(rows, ...)`` as the model is fed.
+            taken: Rows that a pass takes.
+            batch_size: Rows a step: batch statistics and even the kernels depend on it.
+            training: As ``train_step`` runs the network, or as ``test_step``.
+
+        Raises:
+            RefusedError: What it gives cannot be sure to be what it gives in ``fit``.
+        """
+        size = batch_size if taken % batch_size == 0 else None
+        way = size, training
+        if way not in self.traced:
+            graph, variables = self.graphs.get(way) or (None, ())
+            if graph is None:
+                self.traced[way] = graph = _traced(self.model, self.found, x, size, training=training)
+                known = set(map(id, self.variables))
+                if all(id(variable) in known for variable in graph.worked_on):  # nothing else makes others unlike it
+                    self.graphs[way] = graph, self.variables
+            else:
+                self.traced[way] = graph.of(variables, self.variables)
+        return self.traced[way]
+
+    def features(self, x: tf.Tensor, order: npt.NDArray[np.int64], *, batch_size: int, training: bool) -> tf.Tensor:
+        """The stored table, position by position of all passes, of a network in which nothing moves.
 
         Args:
             x: ``(rows, ...)`` as the model is fed; the same at every call with the same number of rows.
             order: ``(passes, taken)`` row numbers in the order of each pass.
-            batch_size: Rows a step: batch statistics and even the kernels depend on it.
-            training: As ``train_step`` runs the network, or as ``test_step``.
+            batch_size: As for ``trace``.
+            training: As for ``trace``.
 
         Returns:
             ``(passes * taken, ...)`` in that order.
 
         Raises:
-            RefusedError: What lies before the frontier cannot be sure to be the same in every epoch.
+            RefusedError: As for ``trace``.
         """
-        rows = order.reshape(-1)
-        even = order.shape[1] % batch_size == 0
-        group = len(x), batch_size, even, training
-        key = *group, order.shape, rows.tobytes()
-        if key in self.tables:
-            self.tables[key] = self.tables.pop(key)  # now the last that was asked for
-            return self.tables[key][0]
-        function = self._function(x, batch_size if even else None, training=training)
-        alike = [known for known in self.tables if known[: len(group)] == group]
-        with undisturbed(self.model) if writes(function) else nullcontext():
+        traced = self.trace(x, order.shape[1], batch_size=batch_size, training=training)
+        group = len(x), batch_size, order.shape[1] % batch_size == 0, training
 
-            def compute(batch: npt.NDArray[Any]) -> tf.Tensor:
-                return function(tf.gather(x, batch))
+        def compute() -> tf.Tensor:
+            rows = order.reshape(-1)
 
-            table = _rearranged(*self.tables[alike[-1]], rows, batch_size, compute) if alike else None
-            if table is None:
-                starts = range(0, order.shape[1], batch_size)
-                batches = [taken[start : start + batch_size] for taken in order for start in starts]
-                table = tf.concat([compute(batch) for batch in batches], 0)
-        for old in alike[: len(alike) + 1 - _KEPT]:
-            del self.tables[old]
-        self.tables[key] = table, rows
-        return table
+            def one(batch: npt.NDArray[np.int64]) -> tf.Tensor:
+                return tf.concat(list(traced(x, batch, batch_size)), 0)
 
-    def _function(self, x: tf.Tensor, size: int | None, *, training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The network up to the frontier as a graph, for batches of one size or of any, as in ``compiled.Tables``."""
-        if (size, training) not in self.traced:
-            # Not a partial, to whose signature TensorFlow cannot bind a call without first failing to, and saying so.
-            def forward(batch: tf.Tensor) -> tf.Tensor:
-                return _reach(self.model, self.found, batch, training=training)
+            alike = next((known for known in self.tables.finished() if known[0][0] == group), None)
+            if alike is not None:
+                (_, _, known), table = alike
+                found = _rearranged(table, np.frombuffer(known, np.int64), rows, batch_size, one)
+                if found is not None:
+                    return found
+            return tf.concat([part for taken in order for part in traced(x, taken, batch_size)], 0)
 
-            spec = tf.TensorSpec((size, *x.shape[1:]), x.dtype)
-            function = tf.function(forward, autograph=False).get_concrete_function(spec)
-            refuse_unrepeatable(function)
-            captured(function, variables_of(self.model))
-            self.traced[size, training] = function
-        return self.traced[size, training]
+        return self.tables.get((group, order.shape, order.tobytes()), compute)
+
+
+def bytes_of(table: tf.Tensor) -> int:
+    """Memory that a table takes."""
+    return int(np.prod(table.shape)) * int(table.dtype.size)
+
+
+def _traced(model: keras.Model, found: Frontier, x: tf.Tensor, size: int | None, *, training: bool) -> Traced:
+    moved: set[int] = set()
+
+    def passing(x: tf.Tensor, taken: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+        rows = tf.shape(taken)[0]
+
+        def step(start: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            chosen = taken[start : tf.minimum(start + batch_size, rows)]
+            chosen.set_shape([size])
+            feature = _reach(model, found, tf.gather(x, chosen), training=training)
+            moved.update(touched(tf.compat.v1.get_default_graph()))  # the one of the loop's body
+            return start + batch_size, parts.write(start // batch_size, feature)
+
+        batches = (rows + batch_size - 1) // batch_size
+        kept = tf.TensorArray(found.feature.dtype, batches, infer_shape=False, element_shape=(size, *found.shape))
+        _, kept = tf.while_loop(lambda start, _: start < rows, step, (0, kept), parallel_iterations=1)
+        features: tf.Tensor = kept.concat()
+        return features
+
+    specs = tf.TensorSpec((None, *x.shape[1:]), x.dtype), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32)
+    concrete = tf.function(passing, autograph=False).get_concrete_function(*specs)
+    refuse_unrepeatable(concrete)
+    variables = variables_of(model)
+    return Traced(
+        concrete,
+        tuple(None if place is None else variables[place] for place in captured(concrete, variables)),
+        tuple(variable for variable in variables if id(raw(variable).handle) in moved),
+    )
 
 
 def _rearranged(

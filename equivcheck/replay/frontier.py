@@ -109,7 +109,9 @@ def run_through(model: keras.Model, x: tf.Tensor, *, training: bool) -> Pass:
     return Pass(tuple(calls), result, moved, training)
 
 
-def find_frontier(model: keras.Model, x: tf.Tensor, fit: Pass, calm: Pass) -> Frontier | None:
+def find_frontier(
+    model: keras.Model, x: tf.Tensor, fit: Pass, calm: Pass, *, besides: frozenset[int] = frozenset()
+) -> Frontier | None:
     """The frontier of a model; None where everything has to run in every step.
 
     Args:
@@ -117,8 +119,9 @@ def find_frontier(model: keras.Model, x: tf.Tensor, fit: Pass, calm: Pass) -> Fr
         x: The samples that both were passed with.
         fit: The pass of ``train_step``.
         calm: The pass of ``test_step``.
+        besides: Variables that may move before it as the model is trained, by ``id``.
     """
-    return _found(model, x, {*fit.moved, *calm.moved}, (fit, calm))
+    return _found(model, x, {*(fit.moved - besides), *calm.moved}, (fit, calm))
 
 
 def find_calm_frontier(model: keras.Model, x: tf.Tensor, fit: Pass, calm: Pass) -> Frontier | None:

@@ -37,9 +37,16 @@ def refuse_unrepeatable(concrete: Any) -> None:
             raise RefusedError(f"its graph holds {kind}, whose state cannot be seen")
 
 
-def writes(concrete: Any) -> bool:
-    """Whether a graph that was not refused may leave something behind in a variable."""
-    return any(node.op.startswith(("Assign", "Resource")) for node in _nodes(concrete.graph.as_graph_def()))
+def touched(graph: Any) -> set[int]:
+    """The resources that a graph takes from outside and does more to than read, by ``id``."""
+    used = {
+        id(tensor)
+        for operation in graph.get_operations()
+        if operation.type != "ReadVariableOp"
+        for tensor in operation.inputs
+        if tensor.dtype == tf.resource
+    }
+    return {id(outside) for outside, inside in graph.captures if id(inside) in used}
 
 
 def _nodes(definition: Any) -> Iterator[Any]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from equivcheck.arms.inference import InferenceMode
 from equivcheck.replay.compiled import Tables
 from equivcheck.replay.eligible import compiled_as, has_plain_steps
 from equivcheck.replay.frontier import Call, Frontier, Pass
@@ -71,11 +73,7 @@ def likeness(
     optimizer = configuration.get("optimizer")
     if not isinstance(optimizer, Mapping) or not has_plain_steps(model) or not is_router(model):
         return None
-    # What a router holds is called by itself, and says all; of any other composite its own code decides.
-    single = [call for call in calls if not is_router(call.layer)]
-    if any(is_composite(call.layer) or "call" in vars(call.layer) for call in single):
-        return None  # a layer whose call was put in its place does not do what its configuration says
-    layers = _described(single, x if found is None else found.feature)
+    layers = _described(calls, x if found is None else found.feature)
     settings = {name: value for name, value in optimizer["config"].items() if name not in {"name", "learning_rate"}}
     rate = optimizer["config"].get("learning_rate")
     if isinstance(rate, Mapping):  # a schedule is part of the graph, a number is a variable
@@ -105,10 +103,14 @@ def likeness(
 
 
 def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
-    """The layers and who feeds whom; None where a tensor comes from elsewhere."""
+    """The layers and who feeds whom; None where a tensor comes from elsewhere, or a layer's own code decides."""
+    # What a router holds is called by itself, and says all; of any other composite its own code decides.
+    single = [call for call in calls if not (is_router(call.layer) or type(call.layer) is InferenceMode)]
+    if any(is_composite(call.layer) or "call" in vars(call.layer) for call in single):
+        return None  # a layer whose call was put in its place does not do what its configuration says
     made: dict[int, int] = {id(start): -1}
     described: list[Any] = []
-    for number, call in enumerate(calls):
+    for number, call in enumerate(single):
         if not isinstance(call.layer, keras.layers.Layer) or any(id(tensor) not in made for tensor in call.inputs):
             return None
         configuration = {
@@ -116,12 +118,39 @@ def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
             for name, value in call.layer.get_config().items()
             if name not in _HELD and not name.endswith("_initializer")
         }
+        if isinstance(call.layer, keras.layers.Normalization):  # computes with tensors that were made of its weights
+            configuration["holds"] = [np.array(weight).tolist() for weight in call.layer.weights]
         kind = type(call.layer)
         feeds = [made[id(tensor)] for tensor in call.inputs]
         described.append([{"module": kind.__module__, "class": kind.__name__}, configuration, call.flag, feeds])
         for tensor in tf.nest.flatten(call.outputs):
             made.setdefault(id(tensor), number)
     return described
+
+
+def alike_before(model: keras.Model, fit: Pass, found: Frontier, x: tf.Tensor) -> tuple[str | None, tuple[Any, ...]]:
+    """What decides the graph of a model up to its frontier, and the variables there, in an order that such models have.
+
+    Args:
+        model: A compiled and built model.
+        fit: A few samples through it, as ``train_step`` does it.
+        found: Its frontier.
+        x: The samples of that pass.
+
+    Returns:
+        None as the first, where it is not known.
+    """
+    place = next(number for number, call in enumerate(fit.calls) if call.path == found.path)
+    calls = fit.calls[: place + 1]
+    held = {id(each): each for call in calls for each in variables_of_layer(call.layer)}
+    layers = _described(calls, x) if has_plain_steps(model) and is_router(model) else None
+    parts = [layers, [[str(each.dtype), list(each.shape)] for each in held.values()], list(x.shape[1:]), x.dtype.name]
+    if layers is None or not _is_stock(parts):
+        return None, tuple(held.values())
+    try:
+        return json.dumps(parts, sort_keys=True), tuple(held.values())
+    except TypeError:  # something that only its own class could describe
+        return None, tuple(held.values())
 
 
 def _state(model: keras.Model, calls: Sequence[Call]) -> tuple[Any, ...]:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
-from equivcheck.replay.rehearse import Rehearsals
-from equivcheck.replay.training import Progress, Training, train, train_by_fit
+from equivcheck.replay.course import Values
+from equivcheck.replay.eligible import build, obstacle
+from equivcheck.replay.graph import RefusedError
+from equivcheck.replay.key import key_of
+from equivcheck.replay.rehearse import Ready, Rehearsals, held_by
+from equivcheck.replay.store import Stored, read, write
+from equivcheck.replay.tables import tables_of
+from equivcheck.replay.training import Progress, Training, checked, curves_of, made_ready, train, train_by_fit
+from equivcheck.replay.workers import Checkpoint
 
 _TRACED = "a later phase goes on with the step that fit has traced"
 
@@ -43,6 +53,91 @@ def train_in_phases(
         if not arm.later:
             return
         arm = arm.later[0].enter(arm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """One phase of a training that runs beside others.
+
+    Attributes:
+        arm: The arm before it, but for the weights.
+        ready: Its training.
+        start: What the model's variables hold before all phases.
+        key: What decides the outcome, with these; None where that is not known.
+    """
+
+    arm: Arm
+    ready: Ready
+    start: Values
+    key: str | None
+
+
+def begin_in_phases(
+    arm: Arm,
+    progress: Progress,
+    *,
+    evidence: ArmEvidence | None,
+    rehearsals: Rehearsals,
+    folder: Path | None,
+) -> Callable[[], tuple[Curve, ...]] | None:
+    """Begins all phases beside other trainings; the model then has its first weights and the flags of its last phase.
+
+    Args:
+        arm: The arm before its first phase.
+        progress: As for ``train_in_phases``; may be told by another thread.
+        evidence: As for ``train_in_phases``.
+        rehearsals: As for ``train_in_phases``.
+        folder: As for ``train_in_phases``.
+
+    Returns:
+        Waits for the curves of all phases; None where one of them cannot run beside others.
+    """
+    phases: list[_Phase] = []
+    while all(later.recompiles for later in arm.later) and obstacle(arm) is None:
+        build(arm)
+        tables = tables_of(arm)
+        key = (
+            None if folder is None else key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests, tables=tables)
+        )
+        try:
+            ready = made_ready(arm, tables, evidence, rehearsals, progress)
+        except Exception:  # noqa: BLE001  (whoever trains it by itself meets it again, and says it)
+            return None
+        if not ready.aside:
+            return None
+        phases.append(_Phase(arm, ready, held_by(arm.model), key))
+        if not arm.later:
+            return _aside(phases, progress, rehearsals, folder)
+        arm = arm.later[0].enter(arm)
+    return None
+
+
+def _aside(
+    phases: Sequence[_Phase], progress: Progress, rehearsals: Rehearsals, folder: Path | None
+) -> Callable[[], tuple[Curve, ...]]:
+    keys = [phase.key for phase in phases if phase.key is not None]
+    key = "-".join(keys) if len(keys) == len(phases) else None
+    known = None if folder is None or key is None else read(folder, key)
+    if known is not None:
+        curves = curves_of(phases[0].arm, known.curves)
+        return lambda: curves
+
+    def run(check: Checkpoint) -> tuple[Curve, ...]:
+        held: dict[int, tf.Tensor] = {}
+        parts = []
+        for phase in phases:
+            if phase.ready.fixed & held.keys():
+                raise RefusedError("features were stored of what an earlier phase trains")
+            start = {each: held.get(each, value) for each, value in phase.start.items()}
+            done = phase.ready.run_aside(checked(progress, check), start)
+            held.update(done.left)
+            parts.append(curves_of(phase.arm, done.curves))
+        found = joined(parts)
+        if folder is not None and key is not None:
+            write(folder, key, Stored({curve.metric: curve.values for curve in found}, {}, phases[-1].ready.cut.why))
+        return found
+
+    return rehearsals.workers.submit(run).result
 
 
 def joined(parts: list[tuple[Curve, ...]]) -> tuple[Curve, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -18,30 +18,21 @@ from equivcheck.arms.arm import Arm
 from equivcheck.diff.distance import distance
 from equivcheck.evidence import ArmEvidence
 from equivcheck.replay.compiled import Ended, Rehearsal, Step, Tables, own_step
-from equivcheck.replay.eligible import has_plain_steps
+from equivcheck.replay.course import Course, Values
+from equivcheck.replay.cut import Cut, Cuts, cut_of
 from equivcheck.replay.features import Prefix
-from equivcheck.replay.frontier import (
-    TRIED,
-    Frontier,
-    Pass,
-    blank,
-    find_calm_frontier,
-    find_frontier,
-    run_through,
-    stand_in,
-)
+from equivcheck.replay.frontier import Frontier, Pass, blank, stand_in
 from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import Digests
 from equivcheck.replay.likeness import Likeness, likeness
+from equivcheck.replay.supply import supply
 from equivcheck.replay.tables import tables_of
 from equivcheck.replay.workers import Workers
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import hooked
-from equivcheck.trace.memory import same_memory, values_of
+from equivcheck.trace.memory import assign, same_memory, values_of
 from equivcheck.trace.state import variables_of
 
-#: Most memory that stored features may take, in bytes, unless the images themselves take more.
-_MOST_BYTES = 1 << 30
 #: Rows that are evaluated at once where batches may be joined, and the batch size from which that is not worth it:
 #: with a batch of one nearly all of the time goes into starting operations.
 _TOGETHER, _LARGE = 1024, 32
@@ -53,31 +44,6 @@ _LIGHT = 4_000_000
 #: Numbers in the tables of one that runs beside others: 200 MB of floats.
 _MOST_KEPT = 50_000_000
 
-_ALL = "the whole network was run in every step"
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Where an arm's network is cut.
-
-    Attributes:
-        arm: The arm, so that nothing else can take its place in memory.
-        tried: The samples of its pass.
-        fit: The pass of its ``train_step``.
-        prefix: The network up to the frontier; None where everything runs in every step.
-        calm: The network up to the frontier of evaluation: the same, or where there is none, one of its own.
-        values: What the variables held that training must not move.
-        why: How much of the network runs again.
-    """
-
-    arm: Arm
-    tried: tf.Tensor
-    fit: Pass
-    prefix: Prefix | None
-    calm: Prefix | None
-    values: tuple[tf.Tensor, ...]
-    why: str
-
 
 @dataclass(frozen=True, slots=True)
 class Rehearsals:
@@ -87,17 +53,14 @@ class Rehearsals:
         known: By what decides their graph.
         joined: Evaluate small batches of validation together, where losses and metrics add up over samples. It is many
             times as fast, and a ``val_loss`` differs by its rounding from the one of ``fit``.
-        cuts: What was found out about an arm, for the same arm with other weights behind the cut; by model and data.
-        prefixes: Networks up to a cut, for arms that were built on the same backbone; by layers and data. With the arm
-            that each is of, and what it held before the cut.
+        cuts: Where networks are cut.
         digests: What of their models was digested.
         workers: Where light ones run beside one another.
     """
 
     known: dict[str, Rehearsal] = field(default_factory=dict)
     joined: bool = False
-    cuts: dict[tuple[int, ...], Cut] = field(default_factory=dict)
-    prefixes: dict[tuple[object, ...], tuple[Arm, tuple[tf.Tensor, ...], Prefix]] = field(default_factory=dict)
+    cuts: Cuts = field(default_factory=Cuts)
     digests: Digests = field(default_factory=Digests)
     workers: Workers = field(default_factory=Workers)
 
@@ -109,58 +72,98 @@ class Rehearsed:
     Attributes:
         curves: Values per epoch, by metric.
         why: How much of the network ran again.
+        left: What it left in the variables that it moved, where it ran on variables of its own.
         moved: How far the features that it was given lie from those of its own network, as a share of the largest.
     """
 
     curves: Mapping[str, tuple[float, ...]]
     why: str
+    left: Values
     moved: float = 0.0
+
+
+#: What the steps are fed, from what the model's variables hold; and what moves before the cut, where something does.
+Feed = Callable[[Values, Callable[[int, int], None]], tuple[Tables, Course | None]]
+#: What decides that, of trainings that have it in common; None where it is not worth computing it only once.
+Shared = Callable[[Values], Hashable]
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A training that is compiled and has all that it is fed.
+    """A training that is compiled.
 
     Attributes:
         model: The arm's model.
         rehearsal: The compiled training.
-        tables: What it is fed.
+        feed: Computes what it is fed; on any thread.
+        shares: What decides that.
+        validation_batch_size: Rows a step of validation.
         epochs: How many.
         stops: Callbacks that may end it.
         state: The variables of the model that it works on; None for all.
         cut: Where the network is cut.
-        why: How much of the network runs again.
+        fixed: The variables that features are stored of, by ``id``.
         moved: As in ``Rehearsed``.
         light: A step of it is too little work for all cores.
     """
 
     model: keras.Model
     rehearsal: Rehearsal
-    tables: Tables
+    feed: Feed
+    shares: Shared
+    validation_batch_size: int
     epochs: int
     stops: Sequence[Any]
     state: tuple[Any, ...] | None
     cut: Cut
-    why: str
+    fixed: frozenset[int]
     moved: float
     light: bool
 
-    def run(self, progress: Callable[[int, int], None], state: Sequence[Any] | None = None) -> Rehearsed:
-        """Trains.
+    def run(self, progress: Callable[[int, int], None]) -> Rehearsed:
+        """Trains the model.
 
         Args:
             progress: Told of epochs done.
-            state: Variables to work on in place of the model's, which then stays as it is; only where ``aside``.
 
         Raises:
             RefusedError: The training was not that of ``fit``.
         """
-        with _asking(self.model, self.stops) as ended:
-            curves = self.rehearsal.run(self.tables, self.epochs, progress, state or self.state, ended)
-        if state is None and not _unmoved(self.cut):
+        curves, course = self._run(progress, held_by(self.model), self.state)
+        if not self.cut.unmoved:
             raise RefusedError("it moves what lies before its frontier")
+        for variable, value in [] if course is None else course.behind(len(curves)):
+            assign([variable], [value])
+        return self._told(curves, {})
+
+    def run_aside(self, progress: Callable[[int, int], None], start: Values) -> Rehearsed:
+        """Trains variables of its own, which hold what is given, and leaves the model as it is; only where ``aside``.
+
+        Args:
+            progress: Told of epochs done.
+            start: What the model's variables hold before.
+        """
+        assert self.state is not None
+        before = [start[id(variable)] for variable in self.state]
+        with self.rehearsal.variables(before) as own:
+            curves, course = self._run(progress, start, own)
+            after = values_of(own)
+        trained = zip(self.state, before, after, strict=True)
+        left = {id(variable): new for variable, old, new in trained if not same_memory(old, new)}
+        left |= {id(variable): value for variable, value in ([] if course is None else course.behind(len(curves)))}
+        return self._told(curves, left)
+
+    def _run(
+        self, progress: Callable[[int, int], None], start: Values, state: Sequence[Any] | None
+    ) -> tuple[npt.NDArray[np.float64], Course | None]:
+        tables, course = self.feed(start, progress)
+        tables = replace(tables, validation_batch_size=self.validation_batch_size)
+        with _asking(self.model, self.stops) as ended:
+            return self.rehearsal.run(tables, self.epochs, progress, state, ended), course
+
+    def _told(self, curves: npt.NDArray[np.float64], left: Values) -> Rehearsed:
         columns = zip(self.rehearsal.names, curves.T, strict=True)
-        return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, self.why, self.moved)
+        return Rehearsed({name: tuple(map(float, column)) for name, column in columns}, self.cut.why, left, self.moved)
 
     @property
     def aside(self) -> bool:
@@ -172,6 +175,12 @@ class Ready:
         return self.state is not None and self.light and not averaging
 
 
+def held_by(model: keras.Model) -> dict[int, tf.Tensor]:
+    """What all variables of a model hold."""
+    variables = variables_of(model)
+    return dict(zip(map(id, variables), values_of(variables), strict=True))
+
+
 def prepare(
     arm: Arm,
     *,
@@ -179,6 +188,7 @@ def prepare(
     rehearsals: Rehearsals,
     tables: Tables | None = None,
     stored: Sequence[Any] | None = None,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Ready:
     """Compiles the training of the arm's model as ``fit`` would do it, all but the last touch of its optimizer.
 
@@ -189,47 +199,59 @@ def prepare(
         tables: Its data, where they are known, and the random generators still as ``tables_of`` left them.
         stored: Features to train and to evaluate on instead of those that the network gives at its frontier, row by
             row; for training, and for validation where there is any.
+        told: Told of epochs where the network is run through all of them here.
 
     Raises:
         RefusedError: The training is not sure to be that of ``fit``; or the stored features are not of that frontier.
     """
     model, tables = arm.model, tables_of(arm) if tables is None else tables
-    x = tables.train[0]
-    tried = tf.gather(x, np.arange(TRIED) % len(x))
-    cut = _cut(arm, tried, rehearsals)
+    x, epochs = tables.train[0], int(arm.fit.get("epochs", 1))
+    cut = cut_of(arm, tables, rehearsals.cuts)
     _refuse_hidden_draws(model, cut.fit, evidence)
-    prefix, calm, why = cut.prefix, cut.calm, cut.why
-    if prefix is not None and _is_too_large(prefix.found, tables.train[0], tables.order.size):
-        why = f"{_ALL}, because the output of {prefix.found.path} is too large to keep"
-        prefix = None
-    if calm is not None and tables.validation is not None:
-        calm = None if _is_too_large(calm.found, tables.validation[0], tables.validated) else calm
-    step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), prefix, calm)
-    if stored is not None and (prefix is None or calm is not prefix):
-        raise RefusedError("its steps do not begin where features are stored")
-    given, moved = None if stored is None else _given(tables, stored), 0.0
-    tables = _tables_behind(prefix, calm, tables)
-    if given is not None:
-        tables, moved = given, _moved(given, tables)
-    found, evaluated = (None if each is None else each.found for each in (prefix, calm))
-    alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
+    step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), cut.prefix, cut.calm)
+    supplied = supply(cut.prefix, cut.calm, tables, epochs)
+    feed: Feed = supplied.tables
+    shares: Shared = supplied.shared
+    outline, moved = supplied.outline, 0.0
+    if stored is not None:
+        if cut.prefix is None or cut.calm is not cut.prefix or supplied.moving:
+            raise RefusedError("its steps do not begin where features are stored")
+        outline = _given(tables, stored)
+        moved = _moved(outline, supplied.tables(held_by(model), told)[0])
+        feed, shares = _always(outline, None), _nothing
+    elif not _is_light(cut.fit, outline):  # the network takes all cores, so that it had better run here
+        feed, shares = _always(*supplied.tables(held_by(model), told)), _nothing
+    found, evaluated = (None if each is None else each.found for each in (cut.prefix, cut.calm))
+    alike = likeness(model, outline, cut.fit, found, evaluated, cut.tried)
     stops = arm.fit.get("callbacks") or ()
     joins = rehearsals.joined and not stops  # a rounding could end the training in another epoch
-    if joins and alike is not None and alike.additive and tables.validation_batch_size < _LARGE:
-        tables = replace(tables, validation_batch_size=_TOGETHER)
-        alike = likeness(model, tables, cut.fit, found, evaluated, cut.tried)
+    if joins and alike is not None and alike.additive and outline.validation_batch_size < _LARGE:
+        outline = replace(outline, validation_batch_size=_TOGETHER)
+        alike = likeness(model, outline, cut.fit, found, evaluated, cut.tried)
     return Ready(
         model=model,
-        rehearsal=_rehearsal(model, tables, step, alike, rehearsals),
-        tables=tables,
-        epochs=int(arm.fit.get("epochs", 1)),
+        rehearsal=_rehearsal(model, outline, step, alike, rehearsals),
+        feed=feed,
+        shares=shares,
+        validation_batch_size=outline.validation_batch_size,
+        epochs=epochs,
         stops=stops,
         state=None if alike is None else alike.state,
         cut=cut,
-        why=why,
+        fixed=cut.before - set(map(id, supplied.moving)),
         moved=moved,
-        light=_is_light(cut.fit if found is None else found, tables),
+        light=_is_light(cut.fit if found is None else found, outline),
     )
+
+
+def _always(tables: Tables, course: Course | None) -> Feed:
+    """What was computed already."""
+    return lambda _start, _told: (tables, course)
+
+
+def _nothing(_start: Values) -> Hashable:
+    """What trainings have in common that are given what was computed already."""
+    return None
 
 
 def _is_light(run: Pass | Frontier, tables: Tables) -> bool:
@@ -263,11 +285,8 @@ def _asking(model: keras.Model, callbacks: Sequence[Any]) -> Iterator[Ended | No
 
 
 def runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
-    """Whether the whole network of an arm, built, runs in every epoch of its compiled training."""
-    tables = tables_of(arm)
-    x = tables.train[0]
-    prefix = _cut(arm, tf.gather(x, np.arange(TRIED) % len(x)), rehearsals).prefix
-    return prefix is None or _is_too_large(prefix.found, x, tables.order.size)
+    """Whether the network of an arm, built, is run through in every epoch of its compiled training."""
+    return cut_of(arm, tables_of(arm), rehearsals.cuts).again
 
 
 def _rehearsal(
@@ -278,104 +297,6 @@ def _rehearsal(
     if alike.key not in rehearsals.known:
         rehearsals.known[alike.key] = Rehearsal(model, tables, step, alike.state)
     return rehearsals.known[alike.key]
-
-
-def _cut(arm: Arm, tried: tf.Tensor, rehearsals: Rehearsals) -> Cut:
-    """Where the arm's network is cut, found out once for a model, its data and what stands before the cut."""
-    split = arm.validation
-    trained = hash(tuple(variable.trainable for variable in arm.model.variables))  # a later phase may train more of it
-    key = id(arm.model), id(arm.train.feed.rows), id(split.feed.rows) if split else 0, trained
-    known = rehearsals.cuts.get(key)
-    if known is not None and _unmoved(known):
-        return known
-    fit = run_through(arm.model, tried, training=True)
-    found, calm, why = _frontiers(arm, tried, fit)
-    prefix = None if found is None else _prefix(arm, fit, found, rehearsals)
-    evaluated = prefix if calm is None or calm is found else _prefix(arm, fit, calm, rehearsals)
-    held = tuple(values_of(_before(arm.model, calm)))
-    rehearsals.cuts[key] = cut = Cut(arm, tried, fit, prefix, evaluated, held, why)
-    return cut
-
-
-def _prefix(arm: Arm, fit: Pass, found: Frontier, rehearsals: Rehearsals) -> Prefix:
-    """The arm's network up to a cut; of an arm before that was built on the same backbone, where all of it is the same.
-
-    Args:
-        arm: The arm.
-        fit: A pass of its network, with all its calls.
-        found: Where it is cut.
-        rehearsals: Where it is kept.
-    """
-    if arm.made_by is not None:  # whose layers may be called in any way
-        return Prefix(arm.model, found)
-    splits = (arm.train, arm.validation)
-    fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
-    before = {found.path, *found.skipped}
-    made_of = tuple((call.path, call.flag, _made_of(call.layer)) for call in fit.calls if call.path in before)
-    key = (found.path, found.shape, *fed, made_of)
-    values = tuple(values_of(_before(arm.model, found)))
-    known = rehearsals.prefixes.get(key)
-    if known is None or not _equal(known[1], values):
-        # With the arm, so that nothing else can take the place of its layers and rows in memory.
-        rehearsals.prefixes[key] = known = arm, values, Prefix(arm.model, found)
-    return replace(known[2], found=found)  # what lies behind it is this arm's own
-
-
-def _made_of(layer: keras.Operation) -> object:
-    """What a layer is: itself, or where it is one of Keras' that holds nothing, its configuration."""
-    if isinstance(layer, keras.layers.Layer):
-        alone = not layer.variables and not layer._flatten_layers(include_self=False)  # noqa: SLF001  (no public list)
-        if alone and type(layer).__module__.startswith("keras."):
-            return repr((type(layer), layer.get_config()))
-        return id(layer), tuple(variable.trainable for variable in layer.variables)
-    return id(layer)
-
-
-def _unmoved(cut: Cut) -> bool:
-    """Whether everything before the cut is as it was."""
-    found = None if cut.calm is None else cut.calm.found
-    return _equal(cut.values, values_of(_before(cut.arm.model, found)))
-
-
-def _equal(values: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> bool:
-    return len(values) == len(others) and all(
-        same_memory(one, other) or np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
-        for one, other in zip(values, others, strict=True)
-    )
-
-
-def _frontiers(arm: Arm, tried: tf.Tensor, fit: Pass) -> tuple[Frontier | None, Frontier | None, str]:
-    """Where the steps of training and of evaluation may start, and how to say it; mostly they are one."""
-    if arm.name == "bottleneck":
-        return None, None, "all that is trained on stored features was run in every step"
-    if not has_plain_steps(arm.model):
-        return None, None, f"{_ALL}, because the model has steps of its own"
-    calm = run_through(arm.model, tried, training=False)
-    found = find_frontier(arm.model, tried, fit, calm)
-    if found is not None:
-        return found, found, f"all up to {found.path} was run once"
-    why = f"{_ALL}, because it changes from its first layers on"
-    return None, find_calm_frontier(arm.model, tried, fit, calm), why
-
-
-def _is_too_large(found: Frontier, x: tf.Tensor, taken: int) -> bool:
-    """Whether the features of all passes through a split take more memory than they may."""
-    each = int(np.prod(found.shape)) * found.feature.dtype.size
-    images = int(np.prod(x.shape)) * x.dtype.size
-    return bool(each * taken > max(_MOST_BYTES, images))
-
-
-def _tables_behind(prefix: Prefix | None, calm: Prefix | None, tables: Tables) -> Tables:
-    """The tables with stored features in the place of the images, in the order of the epochs."""
-    if prefix is not None:
-        train, order = _behind(prefix, tables.train, tables.order, tables.batch_size, training=True)
-        tables = replace(tables, train=train, order=order)
-    if calm is None or tables.validation is None:
-        return tables
-    taken = tables.validation_order
-    whole = np.arange(len(tables.validation[0]))[None] if taken is None else taken
-    validation, places = _behind(calm, tables.validation, whole, tables.validation_batch_size, training=False)
-    return replace(tables, validation=validation, validation_order=None if taken is None else places)
 
 
 def _given(tables: Tables, stored: Sequence[Any]) -> Tables:
@@ -401,16 +322,6 @@ def _moved(given: Tables, own: Tables) -> float:
     return gap
 
 
-def _behind(
-    prefix: Prefix, table: tuple[tf.Tensor, ...], order: npt.NDArray[np.int64], batch_size: int, *, training: bool
-) -> tuple[tuple[tf.Tensor, ...], npt.NDArray[np.int64]]:
-    """A table, all passes one behind the other, and where each of them is now."""
-    x, *rest = table
-    features = prefix.features(x, order, batch_size=batch_size, training=training)
-    taken = order.reshape(-1)
-    return (features, *(tf.gather(part, taken) for part in rest)), np.arange(order.size).reshape(order.shape)
-
-
 def _step(model: keras.Model, image: tf.TensorSpec, prefix: Prefix | None, calm: Prefix | None) -> Step:
     """The model's own steps, with stored features at the frontier, where there is one, and nothing run before it."""
     own = own_step(model)
@@ -424,18 +335,6 @@ def _step(model: keras.Model, image: tf.TensorSpec, prefix: Prefix | None, calm:
             return own((blank(image, feature), *rest), training)
 
     return step
-
-
-def _before(model: keras.Model, found: Frontier | None) -> list[Any]:
-    """The variables that training must not move, because what they make is stored.
-
-    What lies before the frontier of evaluation alone may draw, while it is trained, and so move a generator.
-    """
-    if found is None:
-        return []
-    behind = {id(variable) for call in found.calls for variable in variables_of_layer(call.layer)}
-    behind |= {id(variable) for variable in (*model.metrics_variables, *model.optimizer.variables)}
-    return [variable for variable in variables_of(model) if id(variable) not in behind and not is_seed(variable)]
 
 
 def _refuse_hidden_draws(model: keras.Model, fit: Pass, evidence: ArmEvidence | None) -> None:

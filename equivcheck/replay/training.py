@@ -22,7 +22,7 @@ from equivcheck.replay.compiled import Tables
 from equivcheck.replay.eligible import build, obstacle
 from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
-from equivcheck.replay.rehearse import Ready, Rehearsals, Rehearsed, prepare
+from equivcheck.replay.rehearse import Ready, Rehearsals, Rehearsed, held_by, prepare
 from equivcheck.replay.store import Stored, read, write
 from equivcheck.replay.tables import tables_of
 from equivcheck.replay.workers import Checkpoint
@@ -108,9 +108,9 @@ def begin(
         with suppress(Exception):  # train finds it again, and says it
             tables, key, kept = _kept(arm, rehearsals, folder)
             if kept is not None:
-                known = _curves(arm, kept.curves)
+                known = curves_of(arm, kept.curves)
                 return lambda: known
-            ready = _ready(arm, tables, evidence, rehearsals)
+            ready = made_ready(arm, tables, evidence, rehearsals, progress)
             if ready.aside:
                 return _aside(arm, ready, progress, key, rehearsals, folder)
             with undisturbed(arm.model):
@@ -121,27 +121,40 @@ def begin(
     return lambda: curves
 
 
+def runs_aside(arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals) -> bool:
+    """Whether ``begin`` lets the training of an arm run beside others."""
+    if obstacle(arm) is not None:
+        return False
+    build(arm)
+    try:
+        return made_ready(arm, tables_of(arm), evidence, rehearsals, lambda _done, _total: None).aside
+    except Exception:  # noqa: BLE001  (the training itself meets it again, and says it)
+        return False
+
+
 def _aside(
     arm: Arm, ready: Ready, progress: Progress, key: str | None, rehearsals: Rehearsals, folder: Path | None
 ) -> Callable[[], tuple[Curve, ...]]:
     """Begins a training on variables of its own."""
-    assert ready.state is not None
-    places = {id(variable): place for place, variable in enumerate(variables_of(arm.model))}
-    worked_on = [places[id(variable)] for variable in ready.state]
-    before = values_of(ready.state)
+    start = held_by(arm.model)
+    places = {each: place for place, each in enumerate(start)}
 
     def run(check: Checkpoint) -> tuple[Curve, ...]:
-        def checked(done: int, total: int) -> None:
-            check()
-            progress(done, total)
+        done = ready.run_aside(checked(progress, check), start)
+        _keep(folder, key, done, {places[each]: value for each, value in done.left.items()})
+        return curves_of(arm, done.curves)
 
-        with ready.rehearsal.variables(before) as state:
-            done = ready.run(checked, state)
-            after = values_of(state)
-        _keep(folder, key, done, dict(zip(worked_on, zip(before, after, strict=True), strict=True)))
-        return _curves(arm, done.curves)
+    return rehearsals.workers.submit(run, like=ready.shares(start)).result
 
-    return rehearsals.workers.submit(run).result
+
+def checked(progress: Progress, check: Checkpoint) -> Progress:
+    """Progress that ends a training which nobody waits for any more."""
+
+    def told(done: int, total: int) -> None:
+        check()
+        progress(done, total)
+
+    return told
 
 
 def _compiled(
@@ -149,7 +162,7 @@ def _compiled(
 ) -> Training:
     tables, key, kept = _kept(arm, rehearsals, folder)
     if kept is None:
-        return _here(arm, _ready(arm, tables, evidence, rehearsals), progress, key, folder)
+        return _here(arm, made_ready(arm, tables, evidence, rehearsals, progress), progress, key, folder)
     variables = variables_of(arm.model)
     assign([variables[place] for place in kept.weights], list(kept.weights.values()))
     epochs = int(arm.fit.get("epochs", 1))
@@ -157,10 +170,11 @@ def _compiled(
     return _training(arm, kept.curves, kept.why)
 
 
-def _ready(arm: Arm, tables: Tables, evidence: ArmEvidence | None, rehearsals: Rehearsals) -> Ready:
-    """The compiled training of a built arm, whose variables are as they were whatever comes of it."""
-    with undisturbed(arm.model):
-        return prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables)
+def made_ready(
+    arm: Arm, tables: Tables, evidence: ArmEvidence | None, rehearsals: Rehearsals, progress: Progress
+) -> Ready:
+    """The compiled training of a built arm; whatever runs while it is made puts back what it moves."""
+    return prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
 
 
 def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: Path | None) -> Training:
@@ -174,7 +188,8 @@ def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: P
         assign(variables, before)
         raise
     model.optimizer.finalize_variable_values(model.trainable_weights)
-    _keep(folder, key, done, dict(enumerate(zip(before, values_of(variables), strict=True))))
+    after = enumerate(zip(before, values_of(variables), strict=True))
+    _keep(folder, key, done, {place: new for place, (old, new) in after if not same_memory(old, new)})
     return _training(arm, done.curves, done.why)
 
 
@@ -192,13 +207,10 @@ def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[Tables
     return tables, key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
 
 
-def _keep(
-    folder: Path | None, key: str | None, done: Rehearsed, values: Mapping[int, tuple[tf.Tensor, tf.Tensor]]
-) -> None:
-    """Keeps a training where that is asked: of the values before and behind it, by place, those that it moved."""
+def _keep(folder: Path | None, key: str | None, done: Rehearsed, left: Mapping[int, tf.Tensor]) -> None:
+    """Keeps a training where that is asked, with what it left in those variables that it moved, by place."""
     if folder is not None and key is not None:
-        moved = {place: new.numpy() for place, (old, new) in values.items() if not same_memory(old, new)}
-        write(folder, key, Stored(done.curves, moved, done.why))
+        write(folder, key, Stored(done.curves, {place: value.numpy() for place, value in left.items()}, done.why))
 
 
 def _fits(kept: Stored, variables: Sequence[keras.Variable]) -> bool:
@@ -210,10 +222,11 @@ def _fits(kept: Stored, variables: Sequence[keras.Variable]) -> bool:
 
 
 def _training(arm: Arm, values: Mapping[str, tuple[float, ...]], why: str) -> Training:
-    return Training(_curves(arm, values), _weights(arm.model), "compiled", why)
+    return Training(curves_of(arm, values), _weights(arm.model), "compiled", why)
 
 
-def _curves(arm: Arm, values: Mapping[str, tuple[float, ...]]) -> tuple[Curve, ...]:
+def curves_of(arm: Arm, values: Mapping[str, tuple[float, ...]]) -> tuple[Curve, ...]:
+    """What a compiled training gave, as curves of the arm."""
     return tuple(Curve(arm.name, metric_of(name), column) for name, column in values.items())
 
 

@@ -437,6 +437,28 @@ def test_what_decides_the_backbone_makes_another(tiny, patch):
     assert len({id(base.backbone) for base in sharing.bases.values()}) == 2
 
 
+@pytest.mark.parametrize("name", ["bottleneck", "frozen"])
+def test_arms_that_augment_share_what_their_seed_decides(tiny, name):
+    """Draws of the same seed are the same, whoever drew before; images are made once for all seeds."""
+    from equivcheck.arms.build import Builder
+    from equivcheck.replay.training import train_by_fit
+    from equivcheck.spec import resolve
+    from equivcheck.trace.state import undisturbed
+
+    patch = {"augmentation": [{"gaussian_noise": {"stddev": 0.2}}], "training.epochs": 2}
+    seeds = [resolve(tiny.patched({**patch, "training.seed": seed})) for seed in (0, 7, 0)]
+
+    def trained(arm):
+        with undisturbed(arm.model):
+            return train_by_fit(arm, lambda *_: None).curves
+
+    sharing = Builder(seeds[0], shares=True)
+    arms = [replace(sharing, experiment=experiment).build(name) for experiment in seeds]
+    assert len(sharing.bases) == 2
+    assert len(sharing.prepared) == 1
+    assert [trained(arm) for arm in arms] == [trained(Builder(experiment).build(name)) for experiment in seeds]
+
+
 def test_an_arm_that_is_measured_has_a_backbone_of_its_own(tiny):
     from equivcheck.arms.build import Builder
     from equivcheck.spec import resolve

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from equivcheck.measured import Curve
-from equivcheck.replay.attribution import METRICS, Replays, attribution, explore
+from equivcheck.replay.attribution import METRICS, Replays, attribution, train_all, wanted
 
 SAMPLES = {"accuracy": 100, "val_accuracy": 100}
 
@@ -33,7 +33,7 @@ def replays(effect, causes="abc", noise=0.0):
 
 def divided(effect, *, repetitions=3, **world):
     found, _ = replays(effect, **world)
-    return attribution(found, explore(found, repetitions, lambda: False))
+    return attribution(found, train_all(wanted(found, *range(repetitions)), lambda: False))
 
 
 def shares(found):
@@ -111,7 +111,7 @@ def test_leads_with_the_curve_that_is_surest():
         ]
 
     found = Replays(("a",), train, SAMPLES)
-    explore(found, 3, lambda: False)
+    train_all(wanted(found, *range(3)), lambda: False)
     assert attribution(found, "")["metric"] == "accuracy"
 
 
@@ -121,7 +121,7 @@ def test_curves_that_are_as_sure_are_told_in_the_order_in_which_people_look_at_t
 
 def test_a_spent_budget_leaves_the_screens():
     found, trained = replays(lambda some: -40.0 * (set("abc") <= some))
-    missing = explore(found, 3, lambda: len(trained) >= 8)
+    missing = train_all(wanted(found, *range(3)), lambda: len(trained) >= 8)
     assert missing == "the budget was spent after 8 of 24 replays"
     told = attribution(found, missing)
     assert told["repetitions"] == 1
@@ -131,7 +131,7 @@ def test_a_spent_budget_leaves_the_screens():
 def test_screens_alone_put_what_they_cannot_divide_into_the_residual():
     causes = "abcd"
     found, trained = replays(lambda some: -40.0 * (set(causes) <= some), causes)
-    explore(found, 1, lambda: len(trained) >= 10)
+    train_all(wanted(found, *range(1)), lambda: len(trained) >= 10)
     told = attribution(found, "")
     assert shares(told) == pytest.approx(dict.fromkeys(causes, -20))
     assert told["residual"] == pytest.approx(40)
@@ -139,13 +139,13 @@ def test_screens_alone_put_what_they_cannot_divide_into_the_residual():
 
 def test_too_little_is_no_attribution():
     found, trained = replays(TRUTHS["no effect"][0])
-    assert "after 3 of" in explore(found, 1, lambda: len(trained) >= 3)
+    assert "after 3 of" in train_all(wanted(found, *range(1)), lambda: len(trained) >= 3)
     assert attribution(found, "") is None
 
 
 def test_the_declared_pair_is_trained_whatever_the_budget():
     found, trained = replays(TRUTHS["no effect"][0])
-    explore(found, 3, lambda: True)
+    train_all(wanted(found, *range(3)), lambda: True)
     assert trained == [(frozenset("abc"), 0)]
 
 
@@ -159,10 +159,10 @@ def test_what_is_soon_asked_for_is_begun_ahead():
         most.append(len(begun) - len(trained))
 
     found.begin, found.ahead = begin, 3
-    assert explore(found, 2, lambda: False) == ""
+    assert train_all(wanted(found, *range(2)), lambda: False) == ""
     assert begun == trained
     assert max(most) == 3
-    assert explore(found, 2, lambda: False) == ""
+    assert train_all(wanted(found, *range(2)), lambda: False) == ""
     assert begun == trained
 
 
@@ -170,7 +170,7 @@ def test_nothing_is_begun_behind_a_spent_budget():
     found, trained = replays(TRUTHS["no effect"][0])
     begun = []
     found.begin, found.ahead = lambda *key: begun.append(key), 3
-    explore(found, 2, lambda: len(trained) >= 4)
+    train_all(wanted(found, *range(2)), lambda: len(trained) >= 4)
     assert len(begun) == 6
 
 
@@ -184,7 +184,7 @@ def test_an_interrupt_keeps_what_is_done():
         return plain(present, repetition)
 
     found.train = train
-    assert explore(found, 3, lambda: False) == "interrupted after 9 of 24 replays"
+    assert train_all(wanted(found, *range(3)), lambda: False) == "interrupted after 9 of 24 replays"
     assert shares(attribution(found, "")) == pytest.approx(TRUTHS["no effect"][1])
 
 
@@ -195,7 +195,7 @@ def test_an_interrupt_at_once_says_so():
         raise KeyboardInterrupt
 
     found.train = train
-    assert explore(found, 3, lambda: False) == "interrupted after 0 of 24 replays"
+    assert train_all(wanted(found, *range(3)), lambda: False) == "interrupted after 0 of 24 replays"
     assert attribution(found, "") is None
 
 
@@ -207,7 +207,25 @@ def test_many_causes_are_sampled():
     causes = "abcdefghi"
     worth = {name: -float(place) for place, name in enumerate(causes)}
     found, trained = replays(lambda some: sum(worth[one] for one in some), causes)
-    told = attribution(found, explore(found, 1, lambda: False))
+    told = attribution(found, train_all(wanted(found, *range(1)), lambda: False))
     assert len(trained) < 2 ** len(causes) / 4
     assert shares(told) == pytest.approx(worth)
     assert told["residual"] == pytest.approx(0)
+
+
+def test_what_comes_next_is_begun_before_anybody_waits_for_what_comes_first():
+    """Also where it belongs to something else; and nothing is begun twice."""
+    log = []
+
+    def replays(name):
+        def note(what):
+            return lambda present, repetition: log.append((what, name, len(present), repetition)) or ()
+
+        return Replays(("EQ1",), note("train"), {}, note("begin"), ahead=3)
+
+    one, other = replays("one"), replays("other")
+    assert train_all([*wanted(one, 0), *wanted(other, 0)], lambda: False) == ""
+    assert train_all([*wanted(one, 0), *wanted(other, 0, 1)], lambda: False) == ""
+    first = [("begin", "one", 1, 0), ("begin", "one", 0, 0), ("begin", "other", 1, 0), ("train", "one", 1, 0)]
+    assert log[:4] == first
+    assert len(log) == len(set(log)) == 2 * (2 + 4)

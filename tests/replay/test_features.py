@@ -66,14 +66,14 @@ def test_another_order_gives_what_computing_it_gives(rearranged, kind, size, exp
     from equivcheck.replay.features import Prefix
 
     model, found, x = network(kind)
-    used = Prefix(model, found)
+    used = Prefix(model, found, ())
     orders = [np.random.default_rng(seed).permutation(ROWS) for seed in range(3)]
     for order in [np.arange(ROWS), *orders, np.arange(ROWS)]:
         given = used.features(x, order[None], batch_size=size, training=True)
-        fresh = Prefix(model, found).features(x, order[None], batch_size=size, training=True)
+        fresh = Prefix(model, found, ()).features(x, order[None], batch_size=size, training=True)
         np.testing.assert_array_equal(given.numpy(), fresh.numpy())
-    assert rearranged == [expected] * 4
-    assert len(used.tables) == 2
+    assert rearranged == [expected] * 3  # the first is still there at last
+    assert len(list(used.tables.finished())) == 4
 
 
 def test_batches_that_only_changed_places_prove_nothing(rearranged):
@@ -81,7 +81,7 @@ def test_batches_that_only_changed_places_prove_nothing(rearranged):
     from equivcheck.replay.features import Prefix
 
     model, found, x = network("batch")
-    prefix = Prefix(model, found)
+    prefix = Prefix(model, found, ())
     prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=True)
     moved = np.arange(ROWS).reshape(-1, 4)[::-1].reshape(-1)
     prefix.features(x, moved[None], batch_size=4, training=True)
@@ -92,7 +92,7 @@ def test_an_order_that_was_asked_for_is_kept(rearranged):
     from equivcheck.replay.features import Prefix
 
     model, found, x = network("sample")
-    prefix = Prefix(model, found)
+    prefix = Prefix(model, found, ())
     first = prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=True)
     assert prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=True) is first
     assert prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=False) is not first
@@ -105,8 +105,8 @@ def test_several_passes_stand_one_behind_the_other(rearranged):
 
     model, found, x = network("batch")
     orders = np.stack([np.arange(ROWS), np.arange(ROWS)[::-1]])[:, :6]
-    both = Prefix(model, found).features(x, orders, batch_size=4, training=True)
-    each = [Prefix(model, found).features(x, order[None], batch_size=4, training=True) for order in orders]
+    both = Prefix(model, found, ()).features(x, orders, batch_size=4, training=True)
+    each = [Prefix(model, found, ()).features(x, order[None], batch_size=4, training=True) for order in orders]
     np.testing.assert_array_equal(both.numpy(), np.concatenate([one.numpy() for one in each]))
 
 
@@ -161,3 +161,62 @@ def test_features_of_other_weights_are_none_of_theirs(siblings):
     with undisturbed(second.model):
         given = train(second, lambda *_: None, rehearsals=kept)
     assert given.curves == expected.curves
+
+
+def test_like_networks_share_a_graph_and_give_their_own_features(siblings, tiny):
+    """A backbone that was made anew, with other weights."""
+    import tensorflow as tf
+
+    from equivcheck.arms.build import Builder
+    from equivcheck.replay.cut import Cuts, cut_of
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.tables import tables_of
+    from equivcheck.spec import resolve
+
+    first, other = siblings[0], Builder(resolve(tiny)).build("frozen")
+    for variable in other.model.non_trainable_variables:
+        if "kernel" in variable.path:
+            variable.assign(2.0 * np.array(variable))
+    cuts, prefixes = Cuts(), []
+    for arm in (first, other):
+        build(arm)
+        prefixes.append(cut_of(arm, tables_of(arm), cuts).prefix)
+    x = tf.constant(first.train.feed.x)
+    order = np.arange(len(x))[None]
+    tables = [prefix.features(x, order, batch_size=8, training=True).numpy() for prefix in prefixes]
+    assert prefixes[0].traced.keys() == prefixes[1].traced.keys()
+    for way, traced in prefixes[0].traced.items():
+        assert prefixes[1].traced[way].concrete is traced.concrete
+    alone = cut_of(other, tables_of(other), Cuts()).prefix
+    np.testing.assert_array_equal(tables[1], alone.features(x, order, batch_size=8, training=True).numpy())
+    assert np.abs(tables[0] - tables[1]).max() > 0
+    assert all(map(np.array_equal, tables[:1], [prefixes[0].features(x, order, batch_size=8, training=True).numpy()]))
+
+
+def test_networks_that_normalize_by_what_they_were_adapted_to_share_no_graph(tensorflow):
+    """What such a layer computes with are constants of the graph."""
+    import keras
+    import tensorflow as tf
+
+    from equivcheck.arms.arm import Arm, Feed, Split
+    from equivcheck.replay.cut import Cuts, cut_of
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.tables import tables_of
+
+    images = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype(np.float32)
+    cuts, given = Cuts(), []
+    for scale in (1.0, 5.0):
+        norm = keras.layers.Normalization(name="norm")
+        norm.adapt(scale * images)
+        pool = keras.layers.GlobalAveragePooling2D(name="pool")
+        head = keras.layers.Dense(2, kernel_initializer="ones", name="head")
+        model = keras.Sequential([keras.Input((6, 6, 3)), norm, pool, head])
+        model.compile("sgd", "mse")
+        arm = Arm("frozen", model, Split(Feed(images, np.zeros((8, 2)))), None, {"epochs": 1, "batch_size": 4}, 0)
+        build(arm)
+        prefix = cut_of(arm, tables_of(arm), cuts).prefix
+        table = prefix.features(tf.constant(images), np.arange(8)[None], batch_size=4, training=True)
+        np.testing.assert_allclose(table.numpy(), norm(images).numpy().mean((1, 2)), rtol=1e-5)
+        given.append(prefix)
+    (one, other) = (next(iter(prefix.traced.values())).concrete for prefix in given)
+    assert one is not other

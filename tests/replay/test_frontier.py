@@ -10,6 +10,8 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(size=(22, 8, 8, 3)).astype(np.float32)
 CLASSES = RANDOM.integers(0, 3, 22)
+WHOLE = "the whole network was run in every step, because it changes from its first layers on"
+MOVING = "all up to base/pool was run by itself, epoch by epoch"
 
 
 def backbone(kind):
@@ -169,17 +171,19 @@ def test_where_evaluation_is_cut_that_training_cannot_be(kind, moved, path, tens
     assert (found and found.path) == path
 
 
-def test_evaluation_is_run_once_where_only_training_draws(assert_as_fit):
+def test_evaluation_is_run_once_where_what_training_draws_is_too_large_to_keep(monkeypatch, assert_as_fit):
+    from equivcheck.replay import cut
     from equivcheck.replay.rehearse import Rehearsals
     from equivcheck.replay.training import train
 
+    monkeypatch.setattr(cut, "_keeps", lambda _found, _tables, training: not training)
     arm, kept = arm_of(flat("early")), Rehearsals()
     train(arm, lambda *_: None, rehearsals=kept)
-    (cut,) = kept.cuts.values()
-    assert cut.prefix is None
-    assert len(cut.calm.tables) == 1
+    (found,) = kept.cuts.known.values()
+    assert found.prefix is None
+    assert len(list(found.calm.tables.finished())) == 1
     for make in (flat, nested):
-        assert_as_fit(*(arm_of(make("early"), batch_size=5) for _ in range(2)))
+        assert_as_fit(*(arm_of(make("early"), batch_size=5) for _ in range(2)), WHOLE)
 
 
 def test_what_trains_is_never_stored(tensorflow):
@@ -207,41 +211,91 @@ def test_looking_for_it_changes_nothing(tensorflow):
         (nested, "dropout", 1, "all up to base/pool was run once"),
         (subclassed, "plain", 7, "all up to base/pool was run once"),  # a last batch of one
         (branches, "", 5, "all up to pool was run once"),
-        (around, "plain", 5, "the whole network was run in every step, because it changes from its first layers on"),
-        (flat, "early", 5, "the whole network was run in every step, because it changes from its first layers on"),
+        (around, "plain", 5, WHOLE),
+        (flat, "early", 5, "all up to pool was run by itself, epoch by epoch"),
+        (nested, "early", 1, "all up to base/pool was run by itself, epoch by epoch"),
     ],
 )
 def test_as_fit_on_the_whole_network(make, kind, size, why, tensorflow, assert_as_fit):
     assert_as_fit(*(arm_of(make(kind), batch_size=size) for _ in range(2)), why)
 
 
-@pytest.mark.parametrize(("version", "path"), [("2.2", "base/pool"), ("2.1", "base/conv")])
-def test_batch_statistics_are_run_once_where_they_stay(version, path, assert_as_fit):
-    """The frozen BatchNormalization of older Keras: batches repeat, so it is a function of the batch."""
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [("2.2", "all up to base/pool was run once"), ("2.1", MOVING)],
+)
+def test_batch_statistics_are_run_by_themselves(version, why, assert_as_fit):
+    """The frozen BatchNormalization of older Keras: a function of the batch, or of all batches before."""
+    assert_as_fit(*(arm_of(of_older_keras(version)) for _ in range(2)), why)
+
+
+def test_moving_statistics_end_with_the_training(assert_as_fit):
+    """The network was run through all epochs before anybody knew that training stops early."""
+    import keras
+
+    def arm():
+        stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1, min_delta=10.0)
+        return arm_of(of_older_keras("2.1"), epochs=6, callbacks=[stop])
+
+    trained = assert_as_fit(arm(), arm(), MOVING)
+    assert {len(curve.values) for curve in trained.curves} == {2}
+
+
+def test_moving_statistics_without_validation_and_with_batches_of_one(assert_as_fit):
+    from dataclasses import replace
+
+    arms = [replace(arm_of(of_older_keras("2.1"), batch_size=1, shuffle=False), validation=None) for _ in range(2)]
+    assert_as_fit(*arms, MOVING)
+
+
+def test_moving_statistics_are_kept_with_a_training(tmp_path, tensorflow):
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import begin, train
+    from equivcheck.trace.state import variables_of
+
+    def told(*_):
+        return None
+
+    first, aside, *again = (arm_of(of_older_keras("2.1")) for _ in range(4))
+    train(first, told, folder=tmp_path / "here")
+    begin(aside, told, evidence=None, rehearsals=Rehearsals(), folder=tmp_path / "aside")()
+    for folder, arm in zip(("here", "aside"), again, strict=True):
+        train(arm, told, folder=tmp_path / folder)
+        assert len(list((tmp_path / folder).rglob("*.npz"))) == 1
+        for mine, theirs in zip(variables_of(arm.model), variables_of(first.model), strict=True):
+            np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
+def test_moving_statistics_too_large_to_keep(monkeypatch, assert_as_fit):
+    from equivcheck.replay import cut
+
+    monkeypatch.setattr(cut, "_keeps", lambda _found, tables, **_: tables.order.size <= 22)  # no more than one epoch
+    assert_as_fit(*(arm_of(of_older_keras("2.1"), shuffle=False) for _ in range(2)), "all up to base/conv was run once")
+
+
+def of_older_keras(version):
+    """A frozen network with BatchNormalization as it was."""
     import keras
 
     from equivcheck.arms.legacy import LegacyBatchNormalization
 
-    def model():
-        keras.utils.set_random_seed(1)
-        conv, pool = backbone("plain")
-        layers = [conv, LegacyBatchNormalization(updates_when_frozen=version == "2.1"), pool]
-        base = keras.Sequential([keras.Input((8, 8, 3)), *layers], name="base")
-        base.trainable = False
-        inputs = keras.Input((8, 8, 3))
-        return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="head")(base(inputs)))
-
-    assert_as_fit(*(arm_of(model()) for _ in range(2)), f"all up to {path} was run once")
+    keras.utils.set_random_seed(1)
+    conv, pool = backbone("plain")
+    layers = [conv, LegacyBatchNormalization(updates_when_frozen=version == "2.1"), pool]
+    base = keras.Sequential([keras.Input((8, 8, 3)), *layers], name="base")
+    base.trainable = False
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="head")(base(inputs)))
 
 
 def test_features_too_large_to_keep_are_not_kept(monkeypatch, assert_as_fit):
     from dataclasses import replace
 
-    from equivcheck.replay import rehearse
+    from equivcheck.replay import cut
 
-    find = rehearse.find_frontier
-    monkeypatch.setattr(rehearse, "_MOST_BYTES", 1)
-    monkeypatch.setattr(rehearse, "find_frontier", lambda *found: replace(find(*found), path="x", shape=(10**9,)))
+    find = cut.find_frontier
+    monkeypatch.setattr(cut, "_MOST_BYTES", 1)
+    monkeypatch.setattr(cut, "find_frontier", lambda *found: replace(find(*found), path="x", shape=(10**9,)))
     why = "the whole network was run in every step, because the output of x is too large to keep"
     assert_as_fit(*(arm_of(flat("plain")) for _ in range(2)), why)
 

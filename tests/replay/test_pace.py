@@ -71,10 +71,10 @@ def test_the_clock_leaves_the_arm_alone(observed):
 
 def test_a_training_ends_with_the_epoch_that_shows_how_long_it_takes(observed, monkeypatch):
     """It is not begun again by ``fit``, and says what all of it would have taken."""
-    from equivcheck.replay import compiled, pace
+    from equivcheck.replay import pace, patience
     from equivcheck.replay.training import train
 
-    monkeypatch.setattr(compiled, "_PATIENCE", 0.0)  # so that each epoch is told
+    monkeypatch.setattr(patience, "_PATIENCE", 0.0)  # so that each epoch is told
     # The first epoch takes 40 seconds with what is compiled, each further one 30.
     told = []
     monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: 40.0 + 30.0 * (len(told) - 1) if told else 0.0))

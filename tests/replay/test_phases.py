@@ -135,3 +135,55 @@ def test_a_metric_that_one_phase_lacks_is_nan_there():
     found = {curve.metric: curve.values for curve in joined(parts)}
     assert found["loss"] == (1.0, 0.5, 0.4)
     assert repr(found["lr"]) == "(nan, nan, 0.1)"
+
+
+def told(*_):
+    return None
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "frozen"])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_phases_beside_others_are_those_by_themselves(built, name, augmented, tmp_path):
+    """Begun at once, each from its own arm; and once more from what was kept of them."""
+    from equivcheck.replay.phases import begin_in_phases, joined, train_in_phases
+    from equivcheck.replay.rehearse import Rehearsals
+
+    patch = {"frozen.augmentation": [{"gaussian_noise": {"stddev": 0.1}}]} if augmented else {}
+    tuned, rehearsals = {"unfreeze": True, "optimizer": SGD}, Rehearsals()
+    parts = train_in_phases(built(tuned, name, **patch), told, rehearsals=Rehearsals())
+    expected = joined([training.curves for _, training in parts])
+    arms = [built(tuned, name, **patch) for _ in range(2)]
+    before = [[np.array(variable) for variable in arm.model.variables] for arm in arms]
+    begun = [begin_in_phases(arm, told, evidence=None, rehearsals=rehearsals, folder=tmp_path) for arm in arms]
+    assert [wait() for wait in begun] == [expected] * 2
+    for arm, values in zip(arms, before, strict=True):
+        for variable, value in zip(arm.model.variables, values, strict=True):
+            np.testing.assert_array_equal(np.array(variable), value)
+    (kept,) = tmp_path.rglob("*.npz")
+    again = begin_in_phases(built(tuned, name, **patch), told, evidence=None, rehearsals=rehearsals, folder=tmp_path)
+    kept.unlink()
+    assert again() == expected
+    assert not list(tmp_path.rglob("*.npz"))
+    rehearsals.workers.stop()
+
+
+def test_phases_that_go_on_with_the_step_of_fit_do_not_run_beside_others(built):
+    from equivcheck.replay.phases import begin_in_phases
+    from equivcheck.replay.rehearse import Rehearsals
+
+    arm = built({"recompile": False})
+    assert begin_in_phases(arm, told, evidence=None, rehearsals=Rehearsals(), folder=None) is None
+
+
+def test_features_of_what_an_earlier_phase_has_trained_are_not_stored_before_it(built):
+    """The whole network is trained first, and only its head then."""
+    from equivcheck.replay.graph import RefusedError
+    from equivcheck.replay.phases import begin_in_phases
+    from equivcheck.replay.rehearse import Rehearsals
+
+    rehearsals = Rehearsals()
+    arm = built({"freeze": True, "optimizer": SGD}, **{"frozen.backbone.freeze": False})
+    begun = begin_in_phases(arm, told, evidence=None, rehearsals=rehearsals, folder=None)
+    with pytest.raises(RefusedError, match="what an earlier phase trains"):
+        begun()
+    rehearsals.workers.stop()

@@ -100,7 +100,7 @@ def colours(tensorflow, tmp_path_factory):
 def divided(document, repairs, repetitions=3):
     """The attribution of a spec whose causes are given, from real trainings."""
     from equivcheck.arms.build import Builder
-    from equivcheck.replay.attribution import Replays, attribution, explore
+    from equivcheck.replay.attribution import Replays, attribution, train_all, wanted
     from equivcheck.replay.counterfactuals import Counterfactuals
     from equivcheck.replay.rehearse import Rehearsals
     from equivcheck.replay.training import train
@@ -117,7 +117,7 @@ def divided(document, repairs, repetitions=3):
     experiment = resolve(document)
     samples = {"accuracy": CLASSES * EACH, "val_accuracy": CLASSES * EACH}
     replays = Replays(tuple(repairs), Counterfactuals(experiment, repairs, Builder(experiment), train_arm), samples)
-    return attribution(replays, explore(replays, repetitions, lambda: False))
+    return attribution(replays, train_all(wanted(replays, *range(repetitions)), lambda: False))
 
 
 @pytest.mark.parametrize("name", TRUTHS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from equivcheck.measured import Curve
-from equivcheck.replay.attribution import Replays, explore
+from equivcheck.replay.attribution import Replays, train_all, wanted
 from equivcheck.replay.what_if import DECLARED, Trial, effect_of, metric_of
 from equivcheck.spec import Advice
 
@@ -22,7 +22,7 @@ def trial(before, after, *, repetitions=5, noise=0.0, metric="val_accuracy", **f
         return [Curve("bottleneck", metric, (0.1, 0.9)), Curve("frozen", metric, (0.1, 0.9 + apart))]
 
     replays = Replays((DECLARED,), train, {"accuracy": 100, "val_accuracy": 100})
-    explore(replays, repetitions, lambda: False)
+    train_all(wanted(replays, *range(repetitions)), lambda: False)
     return Trial(Advice(advice="do this", patch={"backbone.cut": "fc1"}, source="a friend"), replays, **facts)
 
 

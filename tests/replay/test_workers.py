@@ -34,6 +34,63 @@ def test_what_runs_ends_at_its_next_checkpoint_and_what_waits_is_not_begun():
     workers.stop()
 
 
+def test_what_is_like_another_waits_for_it_without_taking_a_core():
+    from equivcheck.replay.workers import Workers
+
+    workers, done, go = Workers(), [], Event()
+
+    def first(_check):
+        go.wait(10)
+        done.append("first")
+
+    like = [workers.submit(first, like="key")]
+    like += [workers.submit(lambda _check: done.append("like it"), like="key") for _ in range(workers.count)]
+    others = [workers.submit(lambda _check, key=key: done.append(key), like=key) for key in ("another", None)]
+    for each in others if workers.count > 1 else ():
+        each.result(timeout=10)
+    go.set()
+    for each in (*like, *others):
+        each.result(timeout=10)
+    assert done.index("first") < done.index("like it")
+    assert done.count("like it") == workers.count
+    if workers.count > 1:
+        assert set(done[:2]) == {"another", None}
+    workers.stop()
+
+
+def test_what_is_like_one_that_failed_runs_all_the_same():
+    from equivcheck.replay.workers import Workers
+
+    workers, go = Workers(), Event()
+
+    def fails(_check):
+        go.wait(10)
+        raise ValueError("the first")
+
+    first = workers.submit(fails, like="key")
+    then = workers.submit(lambda _check: "the second", like="key")
+    raises = workers.submit(fails, like="key")
+    go.set()
+    with pytest.raises(ValueError, match="the first"):
+        first.result(timeout=10)
+    assert then.result(timeout=10) == "the second"
+    with pytest.raises(ValueError, match="the first"):
+        raises.result(timeout=10)
+    workers.stop()
+
+
+def test_what_is_like_one_that_was_stopped_is_not_begun():
+    from equivcheck.replay.workers import StoppedError, Workers
+
+    workers = Workers()
+    first = workers.submit(endless, like="key")
+    then = workers.submit(lambda _check: "begun", like="key")
+    workers.stop()
+    for each in (first, then):
+        with pytest.raises(StoppedError):
+            each.result(timeout=10)
+
+
 def test_stopping_what_was_never_begun():
     from equivcheck.replay.workers import Workers
 
