@@ -70,7 +70,7 @@ def course_of(
         told: Told of epochs done.
     """
     traced = prefix.trace(x, order.shape[1], batch_size=batch_size, training=True)
-    key = len(x), batch_size, order.shape, order.tobytes(), begun(traced.moves, start)
+    key = (prefix.name, "course"), len(x), batch_size, order.shape, order.tobytes(), begun(traced.moves, start)
 
     def run() -> Course:
         own = [tf.Variable(start[id(variable)]) for variable in traced.moves]
@@ -83,7 +83,7 @@ def course_of(
             told(epoch + 1, len(order))
         return Course(key, tf.concat(features, 0), traced.moves, tuple(held))
 
-    course: Course = prefix.courses.get(key, run)
+    course: Course = prefix.kept.get(key, run)
     return course
 
 
@@ -128,7 +128,8 @@ def _evaluated(
             features += traced(x, taken, batch_size, handles)
         return tf.concat(features, 0)
 
-    return prefix.tables.get(((len(x), batch_size, course.key), order.shape, order.tobytes()), run)
+    table: tf.Tensor = prefix.kept.get((course.key, len(x), batch_size, order.shape, order.tobytes()), run)
+    return table
 
 
 def _handles(traced: Traced, own: Sequence[tf.Variable]) -> dict[int, tf.Tensor]:

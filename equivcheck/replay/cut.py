@@ -12,19 +12,25 @@ import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
+from equivcheck.replay.course import Course
 from equivcheck.replay.eligible import has_plain_steps
-from equivcheck.replay.features import Prefix, Traced
+from equivcheck.replay.features import Prefix, Traced, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
 from equivcheck.replay.likeness import alike_before
+from equivcheck.replay.memo import Memo
 from equivcheck.replay.supply import epoch_by_epoch
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.memory import same_memory, values_of
 from equivcheck.trace.state import variables_of
 
-#: Most memory that stored features may take, in bytes, unless the images themselves take more.
+#: Most memory that stored features may take, in bytes, unless the images themselves take more; and all that are kept.
 _MOST_BYTES = 1 << 30
 
 _ALL = "the whole network was run in every step"
+
+
+def _bytes(kept: Any) -> int:
+    return kept.bytes if isinstance(kept, Course) else bytes_of(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,13 @@ class Cuts:
         prefixes: Networks up to a cut, for arms that were built on the same backbone; by layers and data. With the arm
             that each is of, and what it held before the cut.
         graphs: Their graphs, by what decides these.
+        kept: What was computed with them.
     """
 
     known: dict[tuple[int, ...], Cut] = field(default_factory=dict)
     prefixes: dict[tuple[object, ...], tuple[Arm, tuple[tf.Tensor, ...], Prefix]] = field(default_factory=dict)
     graphs: dict[str, dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]]] = field(default_factory=dict)
+    kept: Memo[Any] = field(default_factory=lambda: Memo(_bytes, _MOST_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +201,7 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) 
     """
     like, variables = alike_before(arm.model, fit, found, tried)
     if arm.made_by is not None:  # whose layers may be called in any way
-        return Prefix(arm.model, found, variables)
+        return Prefix(arm.model, found, variables, cuts.kept)
     splits = (arm.train, arm.validation)
     fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
     before = {found.path, *found.skipped}
@@ -204,7 +212,7 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) 
     if known is None or not _equal(known[1], values):
         # With the arm, so that nothing else can take the place of its layers and rows in memory.
         graphs = {} if like is None else cuts.graphs.setdefault(like, {})
-        cuts.prefixes[key] = known = arm, values, Prefix(arm.model, found, variables, graphs)
+        cuts.prefixes[key] = known = arm, values, Prefix(arm.model, found, variables, cuts.kept, graphs)
     return replace(known[2], found=found)  # what lies behind it is this arm's own
 
 

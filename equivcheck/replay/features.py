@@ -19,9 +19,6 @@ from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.memory import raw
 from equivcheck.trace.state import variables_of
 
-#: Bytes that the tables of one network may take together, beyond the last one.
-_MOST_BYTES = 1 << 28
-
 
 class _ReachedError(BaseException):
     """Leaves the model at the frontier; not an ``Exception``, which Keras would dress up on the way."""
@@ -94,19 +91,19 @@ class Prefix:
         model: The model.
         found: Its frontier, or the same one of another model that is equal up to there.
         variables: All that it holds up to there.
+        kept: What was computed with this network and with others, by everything that decides it.
         graphs: Of networks like this one, with the variables of the one that was traced; as ``traced``.
         traced: By batch size, where that is fixed, and mode.
-        tables: What was computed, by everything that decides it.
-        courses: The same where variables move (``course``).
+        name: Stands for the network in what is kept.
     """
 
     model: keras.Model
     found: Frontier
     variables: tuple[Any, ...]
+    kept: Memo[Any]
     graphs: dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]] = field(default_factory=dict)
     traced: dict[tuple[int | None, bool], Traced] = field(default_factory=dict)
-    tables: Memo[tf.Tensor] = field(default_factory=lambda: Memo(bytes_of, _MOST_BYTES))
-    courses: Memo[Any] = field(default_factory=lambda: Memo(lambda one: one.bytes, _MOST_BYTES))
+    name: object = field(default_factory=object)
 
     def trace(self, x: tf.Tensor, taken: int, *, batch_size: int, training: bool) -> Traced:
         """The network as a graph; not beside anything else that runs its layers, which it hooks.
@@ -149,7 +146,7 @@ class Prefix:
             RefusedError: As for ``trace``.
         """
         traced = self.trace(x, order.shape[1], batch_size=batch_size, training=training)
-        group = len(x), batch_size, order.shape[1] % batch_size == 0, training
+        group = self.name, len(x), batch_size, order.shape[1] % batch_size == 0, training
 
         def compute() -> tf.Tensor:
             rows = order.reshape(-1)
@@ -157,7 +154,7 @@ class Prefix:
             def one(batch: npt.NDArray[np.int64]) -> tf.Tensor:
                 return tf.concat(list(traced(x, batch, batch_size)), 0)
 
-            alike = next((known for known in self.tables.finished() if known[0][0] == group), None)
+            alike = next((known for known in self.kept.finished() if known[0][0] == group), None)
             if alike is not None:
                 (_, _, known), table = alike
                 found = _rearranged(table, np.frombuffer(known, np.int64), rows, batch_size, one)
@@ -165,7 +162,8 @@ class Prefix:
                     return found
             return tf.concat([part for taken in order for part in traced(x, taken, batch_size)], 0)
 
-        return self.tables.get((group, order.shape, order.tobytes()), compute)
+        table: tf.Tensor = self.kept.get((group, order.shape, order.tobytes()), compute)
+        return table
 
 
 def bytes_of(table: tf.Tensor) -> int:

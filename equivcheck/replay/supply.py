@@ -79,7 +79,7 @@ class Supply:
         """What decides the tables of training; None where nothing has to be computed."""
         if self.prefix is None:
             return None
-        return id(self.prefix.tables), self.images.order.tobytes(), begun(self.moving, start)
+        return self.prefix.name, self.images.order.tobytes(), begun(self.moving, start)
 
     @property
     def evaluated(self) -> npt.NDArray[np.int64]:

@@ -35,6 +35,13 @@ def network(kind):
     return model, found, x
 
 
+def prefix_of(model, found):
+    from equivcheck.replay.features import Prefix, bytes_of
+    from equivcheck.replay.memo import Memo
+
+    return Prefix(model, found, (), Memo(bytes_of, 1 << 20))
+
+
 @pytest.fixture
 def rearranged(monkeypatch):
     """Whether each further order was only a rearrangement of the first."""
@@ -63,25 +70,21 @@ def rearranged(monkeypatch):
     ],
 )
 def test_another_order_gives_what_computing_it_gives(rearranged, kind, size, expected):
-    from equivcheck.replay.features import Prefix
-
     model, found, x = network(kind)
-    used = Prefix(model, found, ())
+    used = prefix_of(model, found)
     orders = [np.random.default_rng(seed).permutation(ROWS) for seed in range(3)]
     for order in [np.arange(ROWS), *orders, np.arange(ROWS)]:
         given = used.features(x, order[None], batch_size=size, training=True)
-        fresh = Prefix(model, found, ()).features(x, order[None], batch_size=size, training=True)
+        fresh = prefix_of(model, found).features(x, order[None], batch_size=size, training=True)
         np.testing.assert_array_equal(given.numpy(), fresh.numpy())
     assert rearranged == [expected] * 3  # the first is still there at last
-    assert len(list(used.tables.finished())) == 4
+    assert len(list(used.kept.finished())) == 4
 
 
 def test_batches_that_only_changed_places_prove_nothing(rearranged):
     """Their statistics are what they were, wherever their samples stand."""
-    from equivcheck.replay.features import Prefix
-
     model, found, x = network("batch")
-    prefix = Prefix(model, found, ())
+    prefix = prefix_of(model, found)
     prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=True)
     moved = np.arange(ROWS).reshape(-1, 4)[::-1].reshape(-1)
     prefix.features(x, moved[None], batch_size=4, training=True)
@@ -89,10 +92,8 @@ def test_batches_that_only_changed_places_prove_nothing(rearranged):
 
 
 def test_an_order_that_was_asked_for_is_kept(rearranged):
-    from equivcheck.replay.features import Prefix
-
     model, found, x = network("sample")
-    prefix = Prefix(model, found, ())
+    prefix = prefix_of(model, found)
     first = prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=True)
     assert prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=True) is first
     assert prefix.features(x, np.arange(ROWS)[None], batch_size=4, training=False) is not first
@@ -101,12 +102,10 @@ def test_an_order_that_was_asked_for_is_kept(rearranged):
 
 def test_several_passes_stand_one_behind_the_other(rearranged):
     """Each begins with a batch of its own, so an uneven one stays the last of its pass."""
-    from equivcheck.replay.features import Prefix
-
     model, found, x = network("batch")
     orders = np.stack([np.arange(ROWS), np.arange(ROWS)[::-1]])[:, :6]
-    both = Prefix(model, found, ()).features(x, orders, batch_size=4, training=True)
-    each = [Prefix(model, found, ()).features(x, order[None], batch_size=4, training=True) for order in orders]
+    both = prefix_of(model, found).features(x, orders, batch_size=4, training=True)
+    each = [prefix_of(model, found).features(x, order[None], batch_size=4, training=True) for order in orders]
     np.testing.assert_array_equal(both.numpy(), np.concatenate([one.numpy() for one in each]))
 
 

@@ -181,7 +181,7 @@ def test_evaluation_is_run_once_where_what_training_draws_is_too_large_to_keep(m
     train(arm, lambda *_: None, rehearsals=kept)
     (found,) = kept.cuts.known.values()
     assert found.prefix is None
-    assert len(list(found.calm.tables.finished())) == 1
+    assert len(list(found.calm.kept.finished())) == 1
     for make in (flat, nested):
         assert_as_fit(*(arm_of(make("early"), batch_size=5) for _ in range(2)), WHOLE)
 
