@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from equivcheck.replay.features import Prefix, Traced, bytes_of
+from equivcheck.replay.features import Prefix, bytes_of
 from equivcheck.trace.arrays import array_of
 from equivcheck.trace.memory import assign, values_of
 
@@ -74,7 +74,7 @@ def course_of(
 
     def run() -> Course:
         own = [tf.Variable(start[id(variable)]) for variable in traced.moves]
-        handles = _handles(traced, own)
+        handles = _handles(traced.moves, own)
         features: list[tf.Tensor] = []
         held = []
         for epoch, taken in enumerate(order):
@@ -121,7 +121,7 @@ def _evaluated(
 
     def run() -> tf.Tensor:
         own = [tf.Variable(value) for value in course.held[0]]
-        handles = {id(variable): mine.handle for variable, mine in zip(course.variables, own, strict=True)}
+        handles = _handles(course.variables, own)
         features: list[tf.Tensor] = []
         for held, taken in zip(course.held, order, strict=True):
             assign(own, held)
@@ -132,6 +132,6 @@ def _evaluated(
     return table
 
 
-def _handles(traced: Traced, own: Sequence[tf.Variable]) -> dict[int, tf.Tensor]:
+def _handles(moving: Sequence[Any], own: Sequence[tf.Variable]) -> dict[int, tf.Tensor]:
     """Variables to work on in the place of those that move."""
-    return {id(variable): mine.handle for variable, mine in zip(traced.moves, own, strict=True)}
+    return {id(variable): mine.handle for variable, mine in zip(moving, own, strict=True)}

@@ -199,9 +199,8 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) 
         tried: The samples of that pass.
         cuts: Where it is kept.
     """
-    like, variables = alike_before(arm.model, fit, found, tried)
     if arm.made_by is not None:  # whose layers may be called in any way
-        return Prefix(arm.model, found, variables, cuts.kept)
+        return Prefix(arm.model, found, alike_before(arm.model, fit, found, tried)[1], cuts.kept)
     splits = (arm.train, arm.validation)
     fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
     before = {found.path, *found.skipped}
@@ -210,6 +209,7 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) 
     values = tuple(values_of(_before(arm.model, found)))
     known = cuts.prefixes.get(key)
     if known is None or not _equal(known[1], values):
+        like, variables = alike_before(arm.model, fit, found, tried)
         # With the arm, so that nothing else can take the place of its layers and rows in memory.
         graphs = {} if like is None else cuts.graphs.setdefault(like, {})
         cuts.prefixes[key] = known = arm, values, Prefix(arm.model, found, variables, cuts.kept, graphs)

@@ -93,11 +93,8 @@ def likeness(
         "state": [[str(variable.dtype), list(variable.shape)] for variable in state],
         "tables": tables.specification,
     }
-    if not _is_stock(parts):
-        return None
-    try:
-        key = json.dumps(parts, sort_keys=True)
-    except TypeError:  # something that only its own class could describe
+    key = _as_key(parts)
+    if key is None:
         return None
     return Likeness(key, state, _is_additive(model, calls if calm is None else calm.calls))
 
@@ -145,12 +142,17 @@ def alike_before(model: keras.Model, fit: Pass, found: Frontier, x: tf.Tensor) -
     held = {id(each): each for call in calls for each in variables_of_layer(call.layer)}
     layers = _described(calls, x) if has_plain_steps(model) and is_router(model) else None
     parts = [layers, [[str(each.dtype), list(each.shape)] for each in held.values()], list(x.shape[1:]), x.dtype.name]
-    if layers is None or not _is_stock(parts):
-        return None, tuple(held.values())
+    return None if layers is None else _as_key(parts), tuple(held.values())
+
+
+def _as_key(parts: Any) -> str | None:
+    """What decides a graph, as text; None where code of the user's does, or what only its own class could describe."""
+    if not _is_stock(parts):
+        return None
     try:
-        return json.dumps(parts, sort_keys=True), tuple(held.values())
-    except TypeError:  # something that only its own class could describe
-        return None, tuple(held.values())
+        return json.dumps(parts, sort_keys=True)
+    except TypeError:
+        return None
 
 
 def _state(model: keras.Model, calls: Sequence[Call]) -> tuple[Any, ...]:

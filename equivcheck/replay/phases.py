@@ -12,13 +12,11 @@ from equivcheck.arms.arm import Arm
 from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
 from equivcheck.replay.course import Values
-from equivcheck.replay.eligible import build, obstacle
+from equivcheck.replay.eligible import obstacle
 from equivcheck.replay.graph import RefusedError
-from equivcheck.replay.key import key_of
-from equivcheck.replay.rehearse import Ready, Rehearsals, held_by
+from equivcheck.replay.rehearse import Ready, Rehearsals, held_by, prepare
 from equivcheck.replay.store import Stored, read, write
-from equivcheck.replay.tables import tables_of
-from equivcheck.replay.training import Progress, Training, checked, curves_of, made_ready, train, train_by_fit
+from equivcheck.replay.training import Progress, Training, checked, curves_of, keyed, train, train_by_fit
 from equivcheck.replay.workers import Checkpoint
 
 _TRACED = "a later phase goes on with the step that fit has traced"
@@ -94,13 +92,9 @@ def begin_in_phases(
     """
     phases: list[_Phase] = []
     while all(later.recompiles for later in arm.later) and obstacle(arm) is None:
-        build(arm)
-        tables = tables_of(arm)
-        key = (
-            None if folder is None else key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests, tables=tables)
-        )
+        tables, key = keyed(arm, rehearsals, folder)
         try:
-            ready = made_ready(arm, tables, evidence, rehearsals, progress)
+            ready = prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
         except Exception:  # noqa: BLE001  (whoever trains it by itself meets it again, and says it)
             return None
         if not ready.aside:

@@ -45,7 +45,7 @@ class Supply:
             tables = replace(tables, train=train, order=order)
         if self.calm is None or tables.validation is None:
             return tables
-        validation, places = _outlined(self.calm, tables.validation, self.evaluated)
+        validation, places = _outlined(self.calm, tables.validation, _evaluated(tables))
         return replace(tables, validation=validation, validation_order=self._places(places))
 
     def tables(self, start: Values, told: Callable[[int, int], None]) -> tuple[Tables, Course | None]:
@@ -67,7 +67,7 @@ class Supply:
             tables = replace(tables, train=train, order=order)
         if self.calm is None or tables.validation is None:
             return tables, course
-        x, taken, size = tables.validation[0], self.evaluated, tables.validation_batch_size
+        x, taken, size = tables.validation[0], _evaluated(tables), tables.validation_batch_size
         if course is not None and self.follows:
             features = evaluated(self.calm, course, x, taken, batch_size=size)
         else:
@@ -80,13 +80,6 @@ class Supply:
         if self.prefix is None:
             return None
         return self.prefix.name, self.images.order.tobytes(), begun(self.moving, start)
-
-    @property
-    def evaluated(self) -> npt.NDArray[np.int64]:
-        """``(passes, rows)`` the rows of each evaluation."""
-        assert self.images.validation is not None
-        taken = self.images.validation_order
-        return np.arange(len(self.images.validation[0]))[None] if taken is None else taken
 
     def _places(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
         """An order where there was one: all rows as they stand need none."""
@@ -110,15 +103,15 @@ def supply(prefix: Prefix | None, calm: Prefix | None, tables: Tables, epochs: i
         size, taken = tables.batch_size, tables.order.shape[1]
         moving = prefix.trace(tables.train[0], taken, batch_size=size, training=True).moves
     read: set[int] = set()
-    made = Supply(tables, prefix, calm, moving, follows=False)
     if calm is not None and tables.validation is not None:
-        x, size, taken = tables.validation[0], tables.validation_batch_size, made.evaluated.shape[1]
-        traced = calm.trace(x, taken, batch_size=size, training=False)
+        size, taken = tables.validation_batch_size, _evaluated(tables).shape[1]
+        traced = calm.trace(tables.validation[0], taken, batch_size=size, training=False)
         if traced.moves:
             raise RefusedError("evaluating it moves what lies before its frontier")
         read = set(map(id, traced.worked_on))
     follows = any(id(variable) in read for variable in moving)
-    return replace(made, images=epoch_by_epoch(tables, epochs, follows=follows) if moving else tables, follows=follows)
+    images = epoch_by_epoch(tables, epochs, follows=follows) if moving else tables
+    return Supply(images, prefix, calm, moving, follows)
 
 
 def epoch_by_epoch(tables: Tables, epochs: int, *, follows: bool) -> Tables:
@@ -132,9 +125,14 @@ def epoch_by_epoch(tables: Tables, epochs: int, *, follows: bool) -> Tables:
     each = replace(tables, order=_each(tables.order, epochs))
     if tables.validation is None or not follows:
         return each
+    return replace(each, validation_order=_each(_evaluated(tables), epochs))
+
+
+def _evaluated(tables: Tables) -> npt.NDArray[np.int64]:
+    """``(passes, rows)`` the rows of each evaluation, where there is one."""
+    assert tables.validation is not None
     taken = tables.validation_order
-    taken = np.arange(len(tables.validation[0]))[None] if taken is None else taken
-    return replace(each, validation_order=_each(taken, epochs))
+    return np.arange(len(tables.validation[0]))[None] if taken is None else taken
 
 
 def _each(order: npt.NDArray[np.int64], epochs: int) -> npt.NDArray[np.int64]:

@@ -110,7 +110,7 @@ def begin(
             if kept is not None:
                 known = curves_of(arm, kept.curves)
                 return lambda: known
-            ready = made_ready(arm, tables, evidence, rehearsals, progress)
+            ready = prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
             if ready.aside:
                 return _aside(arm, ready, progress, key, rehearsals, folder)
             with undisturbed(arm.model):
@@ -127,7 +127,7 @@ def runs_aside(arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals
         return False
     build(arm)
     try:
-        return made_ready(arm, tables_of(arm), evidence, rehearsals, lambda _done, _total: None).aside
+        return prepare(arm, evidence=evidence, rehearsals=rehearsals).aside
     except Exception:  # noqa: BLE001  (the training itself meets it again, and says it)
         return False
 
@@ -162,19 +162,13 @@ def _compiled(
 ) -> Training:
     tables, key, kept = _kept(arm, rehearsals, folder)
     if kept is None:
-        return _here(arm, made_ready(arm, tables, evidence, rehearsals, progress), progress, key, folder)
+        ready = prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
+        return _here(arm, ready, progress, key, folder)
     variables = variables_of(arm.model)
     assign([variables[place] for place in kept.weights], list(kept.weights.values()))
     epochs = int(arm.fit.get("epochs", 1))
     progress(epochs, epochs)
     return _training(arm, kept.curves, kept.why)
-
-
-def made_ready(
-    arm: Arm, tables: Tables, evidence: ArmEvidence | None, rehearsals: Rehearsals, progress: Progress
-) -> Ready:
-    """The compiled training of a built arm; whatever runs while it is made puts back what it moves."""
-    return prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
 
 
 def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: Path | None) -> Training:
@@ -194,17 +188,22 @@ def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: P
 
 
 def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[Tables, str | None, Stored | None]:
-    """What the arm is fed, the key of its training and, where that was finished before, what came of it.
+    """As ``keyed``, and where the training was finished before, what came of it."""
+    tables, key = keyed(arm, rehearsals, folder)
+    kept = None if folder is None or key is None else read(folder, key)
+    return tables, key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
+
+
+def keyed(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[Tables, str | None]:
+    """What the arm is fed, and the key of its training; None where it is not kept.
 
     The arm is built then, and the random generators are as at the start of ``fit``.
     """
     build(arm)
     tables = tables_of(arm)
     if folder is None:
-        return tables, None, None
-    key = key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests, tables=tables)
-    kept = None if key is None else read(folder, key)
-    return tables, key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
+        return tables, None
+    return tables, key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests, tables=tables)
 
 
 def _keep(folder: Path | None, key: str | None, done: Rehearsed, left: Mapping[int, tf.Tensor]) -> None:
