@@ -25,7 +25,15 @@ from equivcheck.repair import concrete
 from equivcheck.replay import what_if
 from equivcheck.replay.attribution import INTERRUPTED, SPENT, Replays, Wanted, attribution, prepare, train_all, wanted
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
-from equivcheck.replay.pace import UNLIMITED, Allowance, Deadline, OverBudgetError, expected_seconds
+from equivcheck.replay.pace import (
+    TRIAL_EPOCHS,
+    TRIAL_SHARE,
+    UNLIMITED,
+    Allowance,
+    Deadline,
+    OverBudgetError,
+    expected_seconds,
+)
 from equivcheck.replay.phases import begin_in_phases, joined, train_in_phases
 from equivcheck.replay.placement import rounded_by_place
 from equivcheck.replay.rehearse import Rehearsals
@@ -228,12 +236,18 @@ class Laboratory:
         return Trained(tuple(curves), outcome, epochs)
 
     def _expected(self, trainable: Sequence[Observed], allowance: Allowance) -> list[float]:
-        """Seconds that each training will take; no more than a bound where that is enough to know."""
+        """Seconds that each training will take; no more than a bound where that is enough to know.
+
+        And nothing where the first epochs show it soon enough.
+        """
         if allowance is UNLIMITED:
             return [0.0] * len(trainable)
         bounds = [expected_seconds(observed, self.rehearsals, exactly=False) for observed in trainable]
         if sum(bounds) <= allowance.left:
             return bounds
+        first = [expected_seconds(each, self.rehearsals, exactly=False, most_epochs=TRIAL_EPOCHS) for each in trainable]
+        if sum(first) <= TRIAL_SHARE * allowance.left:
+            return [0.0] * len(trainable)
         return [expected_seconds(observed, self.rehearsals) for observed in trainable]
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:

@@ -262,6 +262,20 @@ def test_a_training_that_proves_too_long_is_told_with_the_other_one_s_time(labor
     def ended(*_, **__):
         raise module.OverBudgetError(200.0)
 
-    monkeypatch.setattr(module, "expected_seconds", lambda *_, exactly=True: 3.0 if exactly else 40.0)
+    monkeypatch.setattr(module, "expected_seconds", lambda *_, exactly=True, **__: 3.0 if exactly else 40.0)
     monkeypatch.setattr(type(laboratory), "_train", ended)
     assert laboratory.train(dropping, laboratory.allowance(100.0)).left_out == 203.0
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(9.0, [0.0, 0.0]), (11.0, [3.0, 3.0])])
+def test_a_training_whose_first_epochs_are_cheap_is_begun_without_a_further_step(
+    laboratory, dropping, monkeypatch, epoch, expected
+):
+    """All epochs could take too long at the pace of an eager step; two of both arms may take a fifth of 200 seconds."""
+    import equivcheck.laboratory as module
+
+    def seconds(*_, exactly=True, most_epochs=100):
+        return 3.0 if exactly else epoch * most_epochs
+
+    monkeypatch.setattr(module, "expected_seconds", seconds)
+    assert laboratory._expected([dropping.bottleneck, dropping.frozen], laboratory.allowance(200.0)) == expected

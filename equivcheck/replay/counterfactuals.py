@@ -13,7 +13,7 @@ from equivcheck.errors import InputError, SpecError
 from equivcheck.findings import ArmName, Patch
 from equivcheck.measured import Curve
 from equivcheck.replay.game import Coalition
-from equivcheck.spec import ArmSpec, Experiment, resolve
+from equivcheck.spec import ArmSpec, CodeArm, Experiment, resolve
 
 _ARMS: tuple[ArmName, ArmName] = ("bottleneck", "frozen")
 
@@ -72,18 +72,15 @@ class Counterfactuals:
         return self.specs[present, repetition]
 
     def _patched(self, present: Coalition, repetition: int) -> Experiment:
+        if repetition:  # what the file says stays as it is: nothing is read from it any more
+            declared = self.patched(present)
+            bottleneck, frozen = (_reseeded(arm, repetition) for arm in (declared.bottleneck, declared.frozen))
+            return replace(declared, bottleneck=bottleneck, frozen=frozen)
         document = self.experiment.document.patched({"what_if": None})  # which need not prove right again each time
         for code, patch in self.repairs.items():
             if code not in present:
                 document = document.patched(patch)
-        experiment = resolve(document)
-        if repetition:
-            seeds: dict[str, object] = {}
-            for name in ("bottleneck", "frozen"):
-                if isinstance(spec := getattr(experiment, name), ArmSpec):
-                    seeds[f"{name}.training.seed"] = (spec.training.seed + repetition) % 2**31
-            experiment = resolve(document.patched(seeds))
-        return experiment
+        return resolve(document)
 
     def _curves(self, name: ArmName, experiment: Experiment) -> tuple[Curve, ...]:
         key = self._begin(name, experiment)
@@ -110,6 +107,14 @@ class Counterfactuals:
         if not built.later:  # one that was trained in phases is not what it was
             self.arms[key] = built
         return built
+
+
+def _reseeded(spec: ArmSpec | CodeArm, repetition: int) -> ArmSpec | CodeArm:
+    """The spec of an arm with another seed; a function of the user's sets its own."""
+    if not isinstance(spec, ArmSpec):
+        return spec
+    seed = (spec.training.seed + repetition) % 2**31
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"seed": seed})})
 
 
 def identity(name: ArmName, experiment: Experiment, *, fitted: bool = True) -> str:

@@ -12,14 +12,16 @@ import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
-from equivcheck.replay.course import Course
+from equivcheck.replay.course import Course, Values
 from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Prefix, Traced, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
+from equivcheck.replay.key import Digests, is_stock
 from equivcheck.replay.likeness import alike_before
 from equivcheck.replay.memo import Memo
 from equivcheck.replay.supply import epoch_by_epoch
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
+from equivcheck.trace.hooks import layers_by_path
 from equivcheck.trace.memory import same_memory, values_of
 from equivcheck.trace.state import variables_of
 
@@ -43,7 +45,10 @@ class Cut:
         fit: The pass of its ``train_step``.
         prefix: The network up to the frontier; None where everything runs in every step.
         calm: The network up to the frontier of evaluation: the same, or where there is none, one of its own.
-        values: What the variables held that the steps must not move.
+        fixed: The variables that the steps must not move: those before it, but for the states of generators.
+        values: What they held.
+        unseen: Paths of the layers of which no generator moved in the pass.
+        made: Numbers that the layers of one step make for a sample: of the whole network, and of what is run again.
         why: How much of the network runs again.
         again: Whether the network is run through in every epoch.
     """
@@ -53,24 +58,20 @@ class Cut:
     fit: Pass
     prefix: Prefix | None
     calm: Prefix | None
+    fixed: tuple[Any, ...]
     values: tuple[tf.Tensor, ...]
+    unseen: frozenset[str]
+    made: tuple[int, int]
     why: str
     again: bool
 
-    @property
-    def unmoved(self) -> bool:
-        """Whether everything before it is as it was."""
-        return _equal(self.values, values_of(self._variables))
+    def unmoved(self, held: Values | None = None) -> bool:
+        """Whether everything before it is as it was.
 
-    @property
-    def before(self) -> frozenset[int]:
-        """The variables before it, by ``id``, but for the states of generators."""
-        return frozenset(map(id, self._variables))
-
-    @property
-    def _variables(self) -> list[Any]:
-        last = self.calm or self.prefix
-        return _before(self.arm.model, None if last is None else last.found)
+        Args:
+            held: What the model's variables hold, where that is known.
+        """
+        return _equal(self.values, values_of(self.fixed) if held is None else [held[id(each)] for each in self.fixed])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,20 @@ class Cuts:
 
     Attributes:
         known: For the same arm with other weights behind the cut; by model and data.
+        tried: Where networks can be cut, for others of the same layers; by everything that decides that.
         prefixes: Networks up to a cut, for arms that were built on the same backbone; by layers and data. With the arm
             that each is of, and what it held before the cut.
         graphs: Their graphs, by what decides these.
         kept: What was computed with them.
+        digests: What of their models was digested.
     """
 
     known: dict[tuple[int, ...], Cut] = field(default_factory=dict)
+    tried: dict[tuple[object, ...] | None, _Tried] = field(default_factory=dict)
     prefixes: dict[tuple[object, ...], tuple[Arm, tuple[tf.Tensor, ...], Prefix]] = field(default_factory=dict)
     graphs: dict[str, dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]]] = field(default_factory=dict)
     kept: Memo[Any] = field(default_factory=lambda: Memo(_bytes, _MOST_BYTES))
+    digests: Digests = field(default_factory=Digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +106,48 @@ class _Way:
     again: bool = True
 
 
-def cut_of(arm: Arm, tables: Tables, cuts: Cuts) -> Cut:
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A network, and where passes showed that it can be cut.
+
+    Attributes:
+        x: The samples of the passes.
+        fit: The pass of its ``train_step``.
+        moved: Where the variables that moved belong: the path of a layer, and a place among its variables.
+        still: The frontier before which nothing moves.
+        further: One behind it, where what moves before it is run through epoch by epoch.
+        calm: The frontier of evaluation alone, where there is none before which nothing moves.
+        follows: Whether more than generators moves.
+        why: Why the network is not cut at all.
+    """
+
+    x: tf.Tensor
+    fit: Pass
+    moved: tuple[tuple[str, int], ...] = ()
+    still: Frontier | None = None
+    further: Frontier | None = None
+    calm: Frontier | None = None
+    follows: bool = False
+    why: str = ""
+
+    def of(self, model: keras.Model) -> _Tried:
+        """The same of another network of the same layers."""
+        layers = layers_by_path(model)
+        moved = frozenset(id(variables_of_layer(layers[path])[place]) for path, place in self.moved)
+        still, further, calm = (
+            None if each is None else each.of(layers) for each in (self.still, self.further, self.calm)
+        )
+        return replace(self, fit=self.fit.of(layers, moved), still=still, further=further, calm=calm)
+
+
+def cut_of(arm: Arm, tables: Tables, cuts: Cuts, held: Values | None = None) -> Cut:
     """Where the arm's network is cut, found out once for a model, its data and what stands before the cut.
 
     Args:
         arm: The arm, built.
         tables: What it is fed.
         cuts: Cuts of before, where this one is kept as well.
+        held: What the model's variables hold, where that is known.
     """
     split = arm.validation
     trained = hash(tuple(variable.trainable for variable in arm.model.variables))  # a later phase may train more of it
@@ -115,41 +155,93 @@ def cut_of(arm: Arm, tables: Tables, cuts: Cuts) -> Cut:
     fed = id(arm.train.feed.rows), id(split.feed.rows) if split else 0, tables.order.size, tables.validated, epochs
     key = id(arm.model), trained, *fed
     known = cuts.known.get(key)
-    if known is not None and known.unmoved:
+    if known is not None and known.unmoved(held):
         return known
-    tried = tf.gather(tables.train[0], np.arange(TRIED) % len(tables.train[0]))
-    fit = run_through(arm.model, tried, training=True)
-    way = _way(arm, tried, fit, tables, epochs)
-    prefix = None if way.train is None else _prefix(arm, fit, way.train, tried, cuts)
-    calm = prefix if way.calm is way.train else None if way.calm is None else _prefix(arm, fit, way.calm, tried, cuts)
-    held = tuple(values_of(_before(arm.model, way.calm or way.train)))
-    cuts.known[key] = cut = Cut(arm, tried, fit, prefix, calm, held, way.why, way.again)
+    tried = _tried(arm, tables.train[0], cuts)
+    fit, way = tried.fit, _way(tried, tables, epochs)
+    prefix = None if way.train is None else _prefix(arm, fit, way.train, tried.x, cuts)
+    calm = prefix if way.calm is way.train else None if way.calm is None else _prefix(arm, fit, way.calm, tried.x, cuts)
+    fixed = tuple(_before(arm.model, way.calm or way.train))
+    unseen = frozenset(call.path for call in fit.calls if not fit.moved & _seeds(call.layer))
+    made = fit.made, (fit if way.train is None else way.train).made
+    values = tuple(values_of(fixed))
+    cuts.known[key] = cut = Cut(arm, tried.x, fit, prefix, calm, fixed, values, unseen, made, way.why, way.again)
     return cut
 
 
-def _way(arm: Arm, tried: tf.Tensor, fit: Pass, tables: Tables, epochs: int) -> _Way:
-    """The way that leaves least to run again, of those whose features can be kept; mostly both frontiers are one."""
+def _tried(arm: Arm, x: tf.Tensor, cuts: Cuts) -> _Tried:
+    """Where the arm's network can be cut; of networks of the same layers one is tried for all.
+
+    Args:
+        arm: The arm.
+        x: What its training is fed.
+        cuts: Where that is kept.
+    """
+    alike = _decides_frontiers(arm, x, cuts.digests)
+    if alike in cuts.tried:
+        return cuts.tried[alike].of(arm.model)
+    tried = _frontiers(arm, tf.gather(x, np.arange(TRIED) % len(x)))
+    moved = {
+        id(variable): (call.path.partition("#")[0], place)
+        for call in tried.fit.calls
+        for place, variable in enumerate(variables_of_layer(call.layer))
+    }
+    if alike is not None and tried.fit.moved <= moved.keys():
+        cuts.tried[alike] = replace(tried, moved=tuple(moved[each] for each in tried.fit.moved))
+    return tried
+
+
+def _decides_frontiers(arm: Arm, x: tf.Tensor, digests: Digests) -> tuple[object, ...] | None:
+    """All that decides where a network can be cut; None where code of the user's does."""
     model = arm.model
+    if arm.made_by is not None or not is_stock(model):
+        return None
+    try:
+        layers = digests.network(model)
+    except (TypeError, ValueError, NotImplementedError):  # something that only its own class could describe
+        return None
+    flags = tuple(layer.trainable for layer in model._flatten_layers())  # noqa: SLF001  (no public list)
+    return arm.name, type(model), layers, flags, tuple(x.shape[1:]), x.dtype
+
+
+def _frontiers(arm: Arm, x: tf.Tensor) -> _Tried:
+    """Where the arm's network can be cut, tried with a few samples."""
+    model = arm.model
+    fit = run_through(model, x, training=True)
     if arm.name == "bottleneck":
-        return _Way(None, None, "all that is trained on stored features was run in every step")
+        return _Tried(x, fit, why="all that is trained on stored features was run in every step")
     if not has_plain_steps(model):
-        return _Way(None, None, f"{_ALL}, because the model has steps of its own")
-    calm = run_through(model, tried, training=False)
-    still = find_frontier(model, tried, fit, calm)
+        return _Tried(x, fit, why=f"{_ALL}, because the model has steps of its own")
+    calm = run_through(model, x, training=False)
+    still = find_frontier(model, x, fit, calm)
     moved, seeds = _moved_before_weights(model, fit), {id(each) for each in variables_of(model) if is_seed(each)}
     further = still
     # Statistics move with the order of the samples; generators with the seed as well, so that fewer trainings share it.
     for besides in dict.fromkeys((moved - seeds, moved)):
-        found = find_frontier(model, tried, fit, calm, besides=besides) if besides else None
+        found = find_frontier(model, x, fit, calm, besides=besides) if besides else None
         if found is not None and _spares(found, further, fit):
             further = found
-    if further is not None and further is not still:
-        each = epoch_by_epoch(tables, epochs, follows=not moved <= seeds)
+    return _Tried(
+        x,
+        fit,
+        still=still,
+        further=None if further is still else further,
+        calm=find_calm_frontier(model, x, fit, calm) if still is None else None,
+        follows=not moved <= seeds,
+    )
+
+
+def _way(tried: _Tried, tables: Tables, epochs: int) -> _Way:
+    """The way that leaves least to run again, of those whose features can be kept; mostly both frontiers are one."""
+    still, further = tried.still, tried.further
+    if tried.why:
+        return _Way(None, None, tried.why)
+    if further is not None:
+        each = epoch_by_epoch(tables, epochs, follows=tried.follows)
         if _keeps(further, each, training=True) and _keeps(further, each, training=False):
             return _Way(further, further, f"all up to {further.path} was run by itself, epoch by epoch")
     if still is None:
-        found = find_calm_frontier(model, tried, fit, calm)
-        found = found if found is not None and _keeps(found, tables, training=False) else None
+        found = tried.calm if tried.calm is not None and _keeps(tried.calm, tables, training=False) else None
         return _Way(None, found, f"{_ALL}, because it changes from its first layers on")
     evaluated = still if _keeps(still, tables, training=False) else None
     if _keeps(still, tables, training=True):
@@ -224,6 +316,11 @@ def _made_of(layer: keras.Operation) -> object:
             return repr((type(layer), layer.get_config()))
         return id(layer), tuple(variable.trainable for variable in layer.variables)
     return id(layer)
+
+
+def _seeds(layer: keras.Operation) -> set[int]:
+    """The states of a layer's generators, by ``id``."""
+    return {id(variable) for variable in variables_of_layer(layer) if is_seed(variable)}
 
 
 def _equal(values: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> bool:

@@ -8,8 +8,8 @@ with rubbish in the place of everything before the tensor, and must come out the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -46,6 +46,10 @@ class Call:
     outputs: Any
     flag: bool | None
 
+    def of(self, layers: Mapping[str, keras.Operation]) -> Call:
+        """The same call of another model's layer, by path."""
+        return replace(self, layer=layers[self.path.partition("#")[0]])
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -62,6 +66,15 @@ class Pass:
     result: tuple[tf.Tensor, ...]
     moved: frozenset[int]
     training: bool
+
+    def of(self, layers: Mapping[str, keras.Operation], moved: frozenset[int]) -> Pass:
+        """The same pass of another model of the same layers, by path, with those of its variables that move."""
+        return replace(self, calls=tuple(call.of(layers) for call in self.calls), moved=moved)
+
+    @property
+    def made(self) -> int:
+        """Numbers that its layers make for a sample."""
+        return _made(self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,19 @@ class Frontier:
     skipped: Mapping[str, Any]
     calls: tuple[Call, ...]
     feature: tf.Tensor
+
+    def of(self, layers: Mapping[str, keras.Operation]) -> Frontier:
+        """The same frontier of another model of the same layers, by path."""
+        return replace(self, calls=tuple(call.of(layers) for call in self.calls))
+
+    @property
+    def made(self) -> int:
+        """Numbers that the layers behind it make for a sample."""
+        return _made(self.calls)
+
+
+def _made(calls: Iterable[Call]) -> int:
+    return sum(int(np.prod(tensor.shape[1:])) for call in calls for tensor in tf.nest.flatten(call.outputs))
 
 
 def run_through(model: keras.Model, x: tf.Tensor, *, training: bool) -> Pass:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
+from equivcheck.replay.course import Values
 from equivcheck.replay.eligible import compiled_as, obstacle
 from equivcheck.replay.tables import tables_of
 from equivcheck.trace.arrays import array_of
@@ -29,26 +30,41 @@ class Digests:
     """What was digested before, for further trainings of the same models.
 
     Attributes:
-        models: What a model is made of, as text, by ``id``; with the model, so that nothing takes its place in memory.
+        networks: The layers of a model, as text, by ``id``, with their names but for those of inputs; and the model, so
+            that nothing takes its place in memory.
+        models: What a model is made of and compiled with, as text, by ``id``; with the optimizer, which is another one
+            when it is compiled again.
         values: What a variable held and its digest, by the variable's ``id``; with the variable.
     """
 
-    models: dict[int, tuple[keras.Model, str]] = field(default_factory=dict)
+    networks: dict[int, tuple[keras.Model, str]] = field(default_factory=dict)
+    models: dict[int, tuple[keras.optimizers.Optimizer, str]] = field(default_factory=dict)
     values: dict[int, tuple[Any, tf.Tensor, bytes]] = field(default_factory=dict)
 
-    def model(self, model: keras.Model) -> str:
-        """What a model is made of.
+    def network(self, model: keras.Model) -> str:
+        """The layers of a model.
 
         Raises:
             TypeError: Something that only its own class could describe; or a ValueError, or a NotImplementedError.
         """
-        if id(model) not in self.models:
-            made_of = json.dumps([model.get_config(), compiled_as(model)], sort_keys=True)
+        if id(model) not in self.networks:
+            layers = json.dumps(model.get_config(), sort_keys=True)
+            inputs = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.InputLayer))  # noqa: SLF001
+            self.networks[id(model)] = model, _numbered(layers, inputs)
+        return self.networks[id(model)][1]
+
+    def model(self, model: keras.Model) -> str:
+        """What a model is made of, and what it is compiled with.
+
+        Raises:
+            TypeError: As for ``network``.
+        """
+        known = self.models.get(id(model))
+        if known is None or known[0] is not model.optimizer:
+            made_of = self.network(model) + json.dumps(compiled_as(model), sort_keys=True)
             named = (*model._flatten_layers(), model.optimizer)  # noqa: SLF001  (no public list)
-            for number, one in enumerate(named):  # Keras numbers what a process makes
-                made_of = made_of.replace(json.dumps(one.name), json.dumps(f"number {number}"))
-            self.models[id(model)] = model, made_of
-        return self.models[id(model)][1]
+            self.models[id(model)] = known = model.optimizer, _numbered(made_of, named)
+        return known[1]
 
     def value(self, variable: Any, value: tf.Tensor) -> bytes:
         """The digest of what a variable holds."""
@@ -59,7 +75,12 @@ class Digests:
 
 
 def key_of(
-    arm: Arm, *, joined: bool = False, digests: Digests | None = None, tables: Tables | None = None
+    arm: Arm,
+    *,
+    joined: bool = False,
+    digests: Digests | None = None,
+    tables: Tables | None = None,
+    held: Values | None = None,
 ) -> str | None:
     """A digest of everything that decides the curves and the weights of a training.
 
@@ -70,6 +91,7 @@ def key_of(
         joined: Whether small batches of validation may be evaluated together.
         digests: What was digested before, where this is kept as well.
         tables: Its data, where they are known.
+        held: What its model's variables hold, in their order, where that is known.
 
     Returns:
         40 hexadecimal digits; None for an arm with code of the user's own, whose changes no key can see, and for one
@@ -78,7 +100,7 @@ def key_of(
     if arm.made_by is not None or obstacle(arm) is not None:
         return None
     model = arm.model
-    if not _is_stock(model):
+    if not is_stock(model):
         return None
     digests = Digests() if digests is None else digests
     try:
@@ -93,9 +115,17 @@ def key_of(
     for array in (*orders, *tables.train, *(tables.validation or ())):
         digest.update(_digested(array_of(array)))
     variables = variables_of(model)
-    for variable, value in zip(variables, values_of(variables), strict=True):
+    values = values_of(variables) if held is None else [held[id(variable)] for variable in variables]
+    for variable, value in zip(variables, values, strict=True):
         digest.update(digests.value(variable, value))
     return digest.hexdigest()
+
+
+def _numbered(text: str, named: Iterable[Any]) -> str:
+    """The text with numbers in the place of names, which Keras numbers by what a process makes."""
+    for number, one in enumerate(named):
+        text = text.replace(json.dumps(one.name), json.dumps(f"number {number}"))
+    return text
 
 
 def _digested(value: npt.NDArray[Any]) -> bytes:
@@ -127,7 +157,7 @@ def _told_of(callback: keras.callbacks.EarlyStopping) -> list[Any]:
     return [*told, abs(callback.min_delta)]
 
 
-def _is_stock(model: keras.Model) -> bool:
+def is_stock(model: keras.Model) -> bool:
     """Whether all that a model is made of is Keras' or ours, so that its configuration says all."""
     objects = [*model._flatten_layers(), model.optimizer, model.loss, *_metrics(model)]  # noqa: SLF001
     return all(

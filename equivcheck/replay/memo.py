@@ -22,6 +22,7 @@ class Memo(Generic[_T]):
     def __init__(self, size: Callable[[_T], int], most: int) -> None:
         self._size, self._most = size, most
         self._known: dict[_Key, Future[_T]] = {}
+        self._taken: dict[_Key, int] = {}
         self._lock = Lock()
 
     def get(self, key: _Key, compute: Callable[[], _T]) -> _T:
@@ -57,14 +58,15 @@ class Memo(Generic[_T]):
             mine.set_exception(error)
             raise
         mine.set_result(result)
-        self._forget()
+        self._forget(key, self._size(result))
         return result
 
-    def _forget(self) -> None:
+    def _forget(self, last: _Key, taken: int) -> None:
+        """Makes room for the last result, which takes some bytes."""
         with self._lock:
+            self._taken[last] = taken
             left = self._most
-            for place, (key, each) in enumerate(reversed(list(self._known.items()))):
-                if each.done():
-                    left -= self._size(each.result())
-                    if place and left < 0:
-                        del self._known[key]
+            for place, key in enumerate(reversed(list(self._known))):
+                left -= self._taken.get(key, 0)  # nothing, while it is computed
+                if place and left < 0 and key in self._taken:
+                    del self._known[key], self._taken[key]

@@ -97,11 +97,18 @@ class Allowance:
         return told
 
 
+#: Epochs behind which a training that takes too long has ended (``Allowance.guarded``), and the share of what is left
+#: that these may take where nothing better is known beforehand than the pace of an eager step: a bound, which a
+#: compiled step of many small layers stays fifty times below.
+TRIAL_EPOCHS, TRIAL_SHARE = 2, 0.2
+
 #: For whoever has the time.
 UNLIMITED = Allowance(math.inf)
 
 
-def expected_seconds(observed: Observed, rehearsals: Rehearsals, *, exactly: bool = True) -> float:
+def expected_seconds(
+    observed: Observed, rehearsals: Rehearsals, *, exactly: bool = True, most_epochs: int | None = None
+) -> float:
     """How long the training of a measured arm takes, at the pace of a step of ``fit``.
 
     Validation counts at the pace of training, sample by sample. Where the network is cut, and what lies before the cut
@@ -112,6 +119,7 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals, *, exactly: boo
         rehearsals: Where its cut is kept for the training.
         exactly: Take two more steps and believe the faster: the first may be traced, or come at a busy moment. Else
             the pace is that of the step that was measured, which is never too fast.
+        most_epochs: Count so many epochs at most.
 
     Returns:
         Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
@@ -122,6 +130,7 @@ def expected_seconds(observed: Observed, rehearsals: Rehearsals, *, exactly: boo
     sizes = _sizes(observed.train.order)
     samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))
     epochs = int(arm.fit.get("epochs", 1)) if _runs_again(arm, rehearsals) else 1
+    epochs = epochs if most_epochs is None else min(epochs, most_epochs)
     return samples / max(1, sizes[0]) * epochs * (_pace(arm) if exactly else observed.step.seconds)
 
 

@@ -14,7 +14,7 @@ from equivcheck.measured import Curve
 from equivcheck.replay.course import Values
 from equivcheck.replay.eligible import obstacle
 from equivcheck.replay.graph import RefusedError
-from equivcheck.replay.rehearse import Ready, Rehearsals, held_by, prepare
+from equivcheck.replay.rehearse import Ready, Rehearsals, prepare
 from equivcheck.replay.store import Stored, read, write
 from equivcheck.replay.training import Progress, Training, checked, curves_of, keyed, train, train_by_fit
 from equivcheck.replay.workers import Checkpoint
@@ -92,14 +92,16 @@ def begin_in_phases(
     """
     phases: list[_Phase] = []
     while all(later.recompiles for later in arm.later) and obstacle(arm) is None:
-        tables, key = keyed(arm, rehearsals, folder)
+        found = keyed(arm, rehearsals, folder)
         try:
-            ready = prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
+            ready = prepare(
+                arm, evidence=evidence, rehearsals=rehearsals, tables=found.tables, held=found.held, told=progress
+            )
         except Exception:  # noqa: BLE001  (whoever trains it by itself meets it again, and says it)
             return None
         if not ready.aside:
             return None
-        phases.append(_Phase(arm, ready, held_by(arm.model), key))
+        phases.append(_Phase(arm, ready, found.held, found.key))
         if not arm.later:
             return _aside(phases, progress, rehearsals, folder)
         arm = arm.later[0].enter(arm)

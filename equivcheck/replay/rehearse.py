@@ -21,14 +21,12 @@ from equivcheck.replay.compiled import Ended, Rehearsal, Step, Tables, own_step
 from equivcheck.replay.course import Course, Values
 from equivcheck.replay.cut import Cut, Cuts, cut_of
 from equivcheck.replay.features import Prefix
-from equivcheck.replay.frontier import Frontier, Pass, blank, stand_in
+from equivcheck.replay.frontier import blank, stand_in
 from equivcheck.replay.graph import RefusedError
-from equivcheck.replay.key import Digests
 from equivcheck.replay.likeness import Likeness, likeness
 from equivcheck.replay.supply import supply
 from equivcheck.replay.tables import tables_of
 from equivcheck.replay.workers import Workers
-from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import hooked
 from equivcheck.trace.memory import assign, same_memory, values_of
 from equivcheck.trace.state import variables_of
@@ -54,14 +52,12 @@ class Rehearsals:
         joined: Evaluate small batches of validation together, where losses and metrics add up over samples. It is many
             times as fast, and a ``val_loss`` differs by its rounding from the one of ``fit``.
         cuts: Where networks are cut.
-        digests: What of their models was digested.
         workers: Where light ones run beside one another.
     """
 
     known: dict[str, Rehearsal] = field(default_factory=dict)
     joined: bool = False
     cuts: Cuts = field(default_factory=Cuts)
-    digests: Digests = field(default_factory=Digests)
     workers: Workers = field(default_factory=Workers)
 
 
@@ -130,7 +126,7 @@ class Ready:
             RefusedError: The training was not that of ``fit``.
         """
         curves, course = self._run(progress, held_by(self.model), self.state)
-        if not self.cut.unmoved:
+        if not self.cut.unmoved():
             raise RefusedError("it moves what lies before its frontier")
         for variable, value in [] if course is None else course.behind(len(curves)):
             assign([variable], [value])
@@ -187,6 +183,7 @@ def prepare(
     evidence: ArmEvidence | None,
     rehearsals: Rehearsals,
     tables: Tables | None = None,
+    held: Values | None = None,
     stored: Sequence[Any] | None = None,
     told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Ready:
@@ -197,6 +194,7 @@ def prepare(
         evidence: What was measured on the arm, where it was.
         rehearsals: Compiled trainings of before, where this one is kept as well.
         tables: Its data, where they are known, and the random generators still as ``tables_of`` left them.
+        held: What the model's variables hold, where that is known.
         stored: Features to train and to evaluate on instead of those that the network gives at its frontier, row by
             row; for training, and for validation where there is any.
         told: Told of epochs where the network is run through all of them here.
@@ -206,8 +204,8 @@ def prepare(
     """
     model, tables = arm.model, tables_of(arm) if tables is None else tables
     x, epochs = tables.train[0], int(arm.fit.get("epochs", 1))
-    cut = cut_of(arm, tables, rehearsals.cuts)
-    _refuse_hidden_draws(model, cut.fit, evidence)
+    cut = cut_of(arm, tables, rehearsals.cuts, held)
+    _refuse_hidden_draws(model, cut, evidence)
     step = _step(model, tf.TensorSpec(x.shape[1:], x.dtype), cut.prefix, cut.calm)
     supplied = supply(cut.prefix, cut.calm, tables, epochs)
     feed: Feed = supplied.tables
@@ -219,7 +217,7 @@ def prepare(
         outline = _given(tables, stored)
         moved = _moved(outline, supplied.tables(held_by(model), told)[0])
         feed, shares = _always(outline, None), _nothing
-    elif not _is_light(cut.fit, outline):  # the network takes all cores, so that it had better run here
+    elif not _is_light(cut.made[0], outline):  # the network takes all cores, so that it had better run here
         feed, shares = _always(*supplied.tables(held_by(model), told)), _nothing
     found, evaluated = (None if each is None else each.found for each in (cut.prefix, cut.calm))
     alike = likeness(model, outline, cut.fit, found, evaluated, cut.tried)
@@ -238,9 +236,9 @@ def prepare(
         stops=stops,
         state=None if alike is None else alike.state,
         cut=cut,
-        fixed=cut.before - set(map(id, supplied.moving)),
+        fixed=frozenset(map(id, cut.fixed)) - set(map(id, supplied.moving)),
         moved=moved,
-        light=_is_light(cut.fit if found is None else found, outline),
+        light=_is_light(cut.made[1], outline),
     )
 
 
@@ -254,9 +252,13 @@ def _nothing(_start: Values) -> Hashable:
     return None
 
 
-def _is_light(run: Pass | Frontier, tables: Tables) -> bool:
-    """Whether so little is computed in every step that no operation keeps several cores busy, and little is kept."""
-    made = sum(int(np.prod(tensor.shape[1:])) for call in run.calls for tensor in tf.nest.flatten(call.outputs))
+def _is_light(made: int, tables: Tables) -> bool:
+    """Whether so little is computed in every step that no operation keeps several cores busy, and little is kept.
+
+    Args:
+        made: Numbers that the layers make for a sample.
+        tables: What they are fed.
+    """
     kept = sum(int(np.prod(part.shape)) for part in (*tables.train, *(tables.validation or ())))
     return made * tables.batch_size <= _LIGHT and kept <= _MOST_KEPT
 
@@ -337,13 +339,11 @@ def _step(model: keras.Model, image: tf.TensorSpec, prefix: Prefix | None, calm:
     return step
 
 
-def _refuse_hidden_draws(model: keras.Model, fit: Pass, evidence: ArmEvidence | None) -> None:
+def _refuse_hidden_draws(model: keras.Model, cut: Cut, evidence: ArmEvidence | None) -> None:
     """Refuses a layer that was seen to draw random numbers while no generator of the model moved."""
     if evidence is None:
         return
-    prefix = f"{model.name}/"
-    drawing = {layer.path for layer in evidence.layers if layer.stochastic}
-    for call in fit.calls:
-        seeds = [variable for variable in variables_of_layer(call.layer) if is_seed(variable)]
-        if drawing & {call.path, prefix + call.path} and not any(id(seed) in fit.moved for seed in seeds):
-            raise RefusedError(f"{call.path} draws random numbers from a generator that cannot be seen")
+    drawing = {layer.path.removeprefix(f"{model.name}/") for layer in evidence.layers if layer.stochastic}
+    hidden = sorted(drawing & cut.unseen)
+    if hidden:
+        raise RefusedError(f"{hidden[0]} draws random numbers from a generator that cannot be seen")

@@ -19,6 +19,7 @@ from equivcheck.arms.user_code import user_code
 from equivcheck.evidence import ArmEvidence
 from equivcheck.measured import Curve
 from equivcheck.replay.compiled import Tables
+from equivcheck.replay.course import Values
 from equivcheck.replay.eligible import build, obstacle
 from equivcheck.replay.graph import RefusedError
 from equivcheck.replay.key import key_of
@@ -106,15 +107,23 @@ def begin(
     """
     if obstacle(arm) is None:
         with suppress(Exception):  # train finds it again, and says it
-            tables, key, kept = _kept(arm, rehearsals, folder)
+            found = keyed(arm, rehearsals, folder)
+            kept = _kept(arm, found.key, folder)
             if kept is not None:
                 known = curves_of(arm, kept.curves)
                 return lambda: known
-            ready = prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
+            ready = prepare(
+                arm,
+                evidence=evidence,
+                rehearsals=rehearsals,
+                tables=found.tables,
+                held=found.held,
+                told=progress,
+            )
             if ready.aside:
-                return _aside(arm, ready, progress, key, rehearsals, folder)
+                return _aside(arm, ready, progress, found, rehearsals, folder)
             with undisturbed(arm.model):
-                compiled = _here(arm, ready, progress, key, folder).curves
+                compiled = _here(arm, ready, progress, found.key, folder).curves
             return lambda: compiled
     with undisturbed(arm.model):
         curves = train(arm, progress, evidence=evidence, rehearsals=rehearsals, folder=folder).curves
@@ -133,15 +142,15 @@ def runs_aside(arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals
 
 
 def _aside(
-    arm: Arm, ready: Ready, progress: Progress, key: str | None, rehearsals: Rehearsals, folder: Path | None
+    arm: Arm, ready: Ready, progress: Progress, keyed: Keyed, rehearsals: Rehearsals, folder: Path | None
 ) -> Callable[[], tuple[Curve, ...]]:
     """Begins a training on variables of its own."""
-    start = held_by(arm.model)
+    start = keyed.held
     places = {each: place for place, each in enumerate(start)}
 
     def run(check: Checkpoint) -> tuple[Curve, ...]:
         done = ready.run_aside(checked(progress, check), start)
-        _keep(folder, key, done, {places[each]: value for each, value in done.left.items()})
+        _keep(folder, keyed.key, done, {places[each]: value for each, value in done.left.items()})
         return curves_of(arm, done.curves)
 
     return rehearsals.workers.submit(run, like=ready.shares(start)).result
@@ -160,10 +169,13 @@ def checked(progress: Progress, check: Checkpoint) -> Progress:
 def _compiled(
     arm: Arm, progress: Progress, evidence: ArmEvidence | None, rehearsals: Rehearsals, folder: Path | None
 ) -> Training:
-    tables, key, kept = _kept(arm, rehearsals, folder)
+    found = keyed(arm, rehearsals, folder)
+    kept = _kept(arm, found.key, folder)
     if kept is None:
-        ready = prepare(arm, evidence=evidence, rehearsals=rehearsals, tables=tables, told=progress)
-        return _here(arm, ready, progress, key, folder)
+        ready = prepare(
+            arm, evidence=evidence, rehearsals=rehearsals, tables=found.tables, held=found.held, told=progress
+        )
+        return _here(arm, ready, progress, found.key, folder)
     variables = variables_of(arm.model)
     assign([variables[place] for place in kept.weights], list(kept.weights.values()))
     epochs = int(arm.fit.get("epochs", 1))
@@ -187,23 +199,38 @@ def _here(arm: Arm, ready: Ready, progress: Progress, key: str | None, folder: P
     return _training(arm, done.curves, done.why)
 
 
-def _kept(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[Tables, str | None, Stored | None]:
-    """As ``keyed``, and where the training was finished before, what came of it."""
-    tables, key = keyed(arm, rehearsals, folder)
+def _kept(arm: Arm, key: str | None, folder: Path | None) -> Stored | None:
+    """What came of a training that was finished before."""
     kept = None if folder is None or key is None else read(folder, key)
-    return tables, key, kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
+    return kept if kept is not None and _fits(kept, variables_of(arm.model)) else None
 
 
-def keyed(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> tuple[Tables, str | None]:
-    """What the arm is fed, and the key of its training; None where it is not kept.
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """An arm before its training.
+
+    Attributes:
+        tables: What it is fed.
+        held: What its model's variables hold.
+        key: What decides the outcome; None where it is not kept.
+    """
+
+    tables: Tables
+    held: Values
+    key: str | None
+
+
+def keyed(arm: Arm, rehearsals: Rehearsals, folder: Path | None) -> Keyed:
+    """What decides the outcome of the arm's training.
 
     The arm is built then, and the random generators are as at the start of ``fit``.
     """
     build(arm)
-    tables = tables_of(arm)
-    if folder is None:
-        return tables, None
-    return tables, key_of(arm, joined=rehearsals.joined, digests=rehearsals.digests, tables=tables)
+    tables, held = tables_of(arm), held_by(arm.model)
+    key = None
+    if folder is not None:
+        key = key_of(arm, joined=rehearsals.joined, digests=rehearsals.cuts.digests, tables=tables, held=held)
+    return Keyed(tables, held, key)
 
 
 def _keep(folder: Path | None, key: str | None, done: Rehearsed, left: Mapping[int, tf.Tensor]) -> None:

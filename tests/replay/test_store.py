@@ -166,6 +166,20 @@ def test_another_training_has_another_key(patch, keys):
     assert keys.of(patch) not in {None, keys.of({})}
 
 
+def test_a_model_that_is_compiled_again_has_another_key(keys):
+    """As in a later phase; what its layers are is known by then."""
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.key import Digests, key_of
+
+    arm, digests = keys.arm({"training.optimizer": {"name": "sgd", "momentum": 0.9}}), Digests()
+    key = key_of(arm, digests=digests)
+    assert key_of(arm, digests=digests) == key
+    other = type(arm.model.optimizer).from_config({**arm.model.optimizer.get_config(), "momentum": 0.8})
+    arm.model.compile(optimizer=other, loss=arm.model.loss, metrics=["accuracy"])
+    build(arm)
+    assert key_of(arm, digests=digests) not in {None, key}
+
+
 def test_a_weight_or_a_sample_makes_another_key(keys):
     from equivcheck.replay.key import key_of
 
