@@ -25,15 +25,7 @@ from equivcheck.repair import concrete
 from equivcheck.replay import what_if
 from equivcheck.replay.attribution import INTERRUPTED, SPENT, Replays, Wanted, attribution, prepare, train_all, wanted
 from equivcheck.replay.counterfactuals import Counterfactuals, identity
-from equivcheck.replay.pace import (
-    TRIAL_EPOCHS,
-    TRIAL_SHARE,
-    UNLIMITED,
-    Allowance,
-    Deadline,
-    OverBudgetError,
-    expected_seconds,
-)
+from equivcheck.replay.pace import UNLIMITED, Allowance, Deadline, OverBudgetError, expected_seconds
 from equivcheck.replay.phases import begin_in_phases, joined, train_in_phases
 from equivcheck.replay.placement import rounded_by_place
 from equivcheck.replay.rehearse import Rehearsals
@@ -59,6 +51,10 @@ REPETITIONS = 5
 
 #: What says that an advice cannot be followed.
 _UNFOLLOWED = (InputError, UserCodeError, InconclusiveError)
+
+
+class _HereError(Exception):
+    """A training does not run beside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +155,21 @@ class Laboratory:
     progress: Progress
     rehearsals: Rehearsals = field(default_factory=Rehearsals, repr=False)
     _trained: dict[str, tuple[Curve, ...]] = field(default_factory=dict, repr=False)
+    _begun: dict[str, Callable[[], tuple[Curve, ...]]] = field(default_factory=dict, repr=False)
+    _numbers: Iterator[int] = field(default_factory=partial(count, 1), repr=False)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Lets trainings run beside one another; on leaving nothing does any more."""
+        try:
+            yield
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Ends what nobody waits for any more."""
+        self.rehearsals.workers.stop()
+        self._begun.clear()
 
     def probe(self, experiment: Experiment, before: Probed | None = None, mends: Sequence[Patch] = ()) -> Probed:
         """Builds both arms and measures them, in each phase of their training.
@@ -199,10 +210,15 @@ class Laboratory:
         """The time that trainings may take, from now on."""
         return Allowance(seconds)
 
-    def train(self, probed: Probed, allowance: Allowance = UNLIMITED) -> Trained:
+    def train(self, probed: Probed, allowance: Allowance = UNLIMITED, *, replay: bool = False) -> Trained:
         """Trains both arms; one whose loss refuses its labels has no curves.
 
         Neither is trained where both would take longer than is allowed: one curve alone says nothing.
+
+        Args:
+            probed: The arms, measured.
+            allowance: What ends the training.
+            replay: Whether there will be replays, so that the first may begin beside it.
         """
         curves: list[Curve] = []
         outcome: dict[str, dict[ArmName, Outcome]] = {}
@@ -212,6 +228,9 @@ class Laboratory:
             expected = self._expected(trainable, allowance)
         if sum(expected) > allowance.left:
             return Trained((), {}, {}, left_out=sum(expected))
+        if replay and (_repairs(probed.errors) or probed.experiment.what_if):
+            # Whatever comes of the repairs, the declared arms are wanted from other seeds too.
+            self._begin_aside(probed, None, {}, range(1, REPETITIONS), wholly=True)
         for observed in trainable:
             name = observed.arm.name
             try:
@@ -224,6 +243,7 @@ class Laboratory:
                     allowance=allowance,
                 )
             except OverBudgetError as ended:
+                self._stop()
                 with _quiet():  # a bound is no answer to how long it would take
                     others = [expected_seconds(each, self.rehearsals) for each in trainable if each is not observed]
                 return Trained((), {}, {}, left_out=ended.seconds + sum(others))
@@ -236,18 +256,12 @@ class Laboratory:
         return Trained(tuple(curves), outcome, epochs)
 
     def _expected(self, trainable: Sequence[Observed], allowance: Allowance) -> list[float]:
-        """Seconds that each training will take; no more than a bound where that is enough to know.
-
-        And nothing where the first epochs show it soon enough.
-        """
+        """Seconds that each training will take; no more than a bound where that is enough to know."""
         if allowance is UNLIMITED:
             return [0.0] * len(trainable)
         bounds = [expected_seconds(observed, self.rehearsals, exactly=False) for observed in trainable]
         if sum(bounds) <= allowance.left:
             return bounds
-        first = [expected_seconds(each, self.rehearsals, exactly=False, most_epochs=TRIAL_EPOCHS) for each in trainable]
-        if sum(first) <= TRIAL_SHARE * allowance.left:
-            return [0.0] * len(trainable)
         return [expected_seconds(observed, self.rehearsals) for observed in trainable]
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:
@@ -388,7 +402,7 @@ class Laboratory:
         complete = [trial.replays for trial in trials if not trial.missing]
         jobs = [job for repetition in range(REPETITIONS) for replays in complete for job in wanted(replays, repetition)]
         self._train_all(jobs, deadline)
-        self.rehearsals.workers.stop()
+        self._stop()
         chosen = metric or what_if.metric_of(trials)
         return tuple(what_if.effect_of(trial, chosen) for trial in trials)
 
@@ -403,28 +417,50 @@ class Laboratory:
         Returns:
             None where there is nothing to divide, or nothing to divide it among.
         """
-        repairs: dict[str, Patch] = {}
-        for finding in trial.findings:
-            if finding.severity == "error" and finding.verified and finding.repair and finding.repair.patch:
-                repairs[finding.code] = {**repairs.get(finding.code, {}), **finding.repair.patch}
+        repairs = _repairs([each for each in trial.findings if each.severity == "error" and each.verified])
         if not repairs or not {"bottleneck", "frozen"} <= {curve.arm for curve in trial.curves}:
             return None
         # A spec does not tell a mended arm from the one that it was.
         repaired = trial.repaired if trial.repaired is not None and not trial.repaired.mends else None
-        replays = self._replays(self._counterfactuals(probed, repaired, repairs), probed)
         try:
-            arms = () if deadline.passed() else (probed.bottleneck.arm, probed.frozen.arm)
-            if arms and all(self._runs_aside(arm, probed) for arm in arms):
-                prepare(wanted(replays, 0)[: replays.ahead])
+            if not deadline.passed():
+                self._begin_aside(probed, repaired, repairs, range(1))
         except KeyboardInterrupt:
             deadline.interrupted = True
-        return replays
+        return self._replays(self._counterfactuals(probed, repaired, repairs), probed)
 
-    def _runs_aside(self, arm: Arm, probed: Probed) -> bool:
-        if probed.later or not arm.begins_anew:
+    def _begin_aside(
+        self,
+        probed: Probed,
+        repaired: Probed | None,
+        repairs: Mapping[str, Patch],
+        repetitions: Sequence[int],
+        *,
+        wholly: bool = False,
+    ) -> None:
+        """Begins the first counterfactuals of some repetitions, where they run beside other work; else none.
+
+        Args:
+            probed: The experiment as declared; its arms are as they were afterwards.
+            repaired: The same repaired, where it was measured.
+            repairs: What repairs each cause.
+            repetitions: Which.
+            wholly: And where nothing of their networks has to be run before.
+        """
+        arms = [observed.arm for each in (probed, repaired) if each for observed in (each.bottleneck, each.frozen)]
+        if not all(self._runs_aside(arm, probed, wholly=wholly) for arm in arms[:2]):
+            return
+        replays = self._replays(self._counterfactuals(probed, repaired, repairs, aside=True), probed)
+        with undisturbed(*(arm.model for arm in arms)), suppress(_HereError):
+            prepare(wanted(replays, *repetitions)[: replays.ahead])
+
+    def _runs_aside(self, arm: Arm, probed: Probed, *, wholly: bool) -> bool:
+        """Whether an arm's training runs beside others; for one in phases, whether its first one does."""
+        if not arm.begins_anew:
             return False
+        evidence = getattr(probed.evidence, arm.name)
         with _quiet():
-            return runs_aside(arm, evidence=getattr(probed.evidence, arm.name), rehearsals=self.rehearsals)
+            return runs_aside(arm, evidence=evidence, rehearsals=self.rehearsals, wholly=wholly)
 
     def attribute(self, replays: Replays | None, trial: Trial, deadline: Deadline) -> tuple[Attribution | None, Trial]:
         """Trains counterfactuals to see how much of the gap each cause makes.
@@ -441,7 +477,7 @@ class Laboratory:
         if replays is None:
             return None, trial
         missing = self._train_all(wanted(replays, *range(REPETITIONS)), deadline)
-        self.rehearsals.workers.stop()  # what nobody waits for any more
+        self._stop()
         found = attribution(replays, missing)
         if found is None:
             return None, replace(trial, undivided=missing)
@@ -453,10 +489,12 @@ class Laboratory:
         return found, replace(trial, findings=findings, curves=(*trial.curves, *_single_repairs(replays)))
 
     def _counterfactuals(
-        self, probed: Probed, repaired: Probed | None, repairs: Mapping[str, Patch]
+        self, probed: Probed, repaired: Probed | None, repairs: Mapping[str, Patch], *, aside: bool = False
     ) -> Counterfactuals:
+        """Trains counterfactuals; raises where one cannot run beside others, if it is only for those that can."""
+
         def train_arm(arm: Arm, built_for: Experiment) -> Callable[[], tuple[Curve, ...]]:
-            stage = f"replay {next(numbers)}"
+            stage = f"replay {next(self._numbers)}"
 
             def here(arm: Arm) -> tuple[Curve, ...]:
                 return self._train(arm, built_for, probed.evidence, stage).curves
@@ -470,6 +508,8 @@ class Laboratory:
                     rehearsals=self.rehearsals,
                     folder=self.builder.cache,
                 )
+            if not begun and aside:
+                raise _HereError
             if not begun:
                 curves = here(arm)
                 return lambda: curves
@@ -482,7 +522,6 @@ class Laboratory:
 
             return wait
 
-        numbers = count(len(self._trained) + 1)
         arms = {
             identity(observed.arm.name, each.experiment, fitted=False): observed.arm
             for each in (repaired, probed)
@@ -490,7 +529,7 @@ class Laboratory:
             for observed in (each.bottleneck, each.frozen)
         }
         builder = replace(self.builder, shares=True)
-        return Counterfactuals(probed.experiment, repairs, builder, train_arm, self._trained, arms)
+        return Counterfactuals(probed.experiment, repairs, builder, train_arm, self._trained, arms, self._begun)
 
     def _train_all(self, jobs: Sequence[Wanted], deadline: Deadline, *, whole: bool = False) -> str:
         """Trains what is wanted until the deadline, or all of it; what is missing.
@@ -619,6 +658,15 @@ def _blaming(*arms: Arm) -> Iterator[None]:
             raise
         with user_code(" or ".join(names), "comparing the arms"):
             raise
+
+
+def _repairs(findings: Sequence[Finding]) -> dict[str, Patch]:
+    """What repairs each cause, by code."""
+    repairs: dict[str, Patch] = {}
+    for finding in findings:
+        if finding.repair is not None and finding.repair.patch:
+            repairs[finding.code] = {**repairs.get(finding.code, {}), **finding.repair.patch}
+    return repairs
 
 
 def _samples(probed: Probed) -> dict[str, int]:

@@ -121,23 +121,24 @@ def run_document(
     epochs: Mapping[str, Mapping[ArmName, int]] = {}
     untrained = None if curves else "as asked"
     allowance = laboratory.allowance(budget)
-    if curves:
-        with clock.stage("training both arms"):
-            training = laboratory.train(probed, allowance)
-            trained, probed = training.curves, laboratory.judge_again(probed, training)
-            epochs = training.epochs
-            untrained = None if training.left_out is None else _too_long(training.left_out, budget)
-    with clock.stage("trying the repairs"):
-        trial = laboratory.try_repairs(probed, trained, allowance)
     shares: Attribution | None = None
     what_if: tuple[WhatIf, ...] = ()
-    if trained and replay:
-        with clock.stage("replaying counterfactuals"):
-            deadline = allowance.deadline()
-            replays = laboratory.counterfactuals(probed, trial, deadline)
-            followed = laboratory.follow(probed, deadline)
-            shares, trial = laboratory.attribute(replays, trial, deadline)
-            what_if = laboratory.weigh(followed, shares["metric"] if shares else None, deadline)
+    with laboratory.open():
+        if curves:
+            with clock.stage("training both arms"):
+                training = laboratory.train(probed, allowance, replay=replay)
+                trained, probed = training.curves, laboratory.judge_again(probed, training)
+                epochs = training.epochs
+                untrained = None if training.left_out is None else _too_long(training.left_out, budget)
+        with clock.stage("trying the repairs"):
+            trial = laboratory.try_repairs(probed, trained, allowance)
+        if trained and replay:
+            with clock.stage("replaying counterfactuals"):
+                deadline = allowance.deadline()
+                replays = laboratory.counterfactuals(probed, trial, deadline)
+                followed = laboratory.follow(probed, deadline)
+                shares, trial = laboratory.attribute(replays, trial, deadline)
+                what_if = laboratory.weigh(followed, shares["metric"] if shares else None, deadline)
     examination, evidence = probed.examination, probed.evidence
     phases = tuple(_span(each.evidence, epochs) for each in probed.phases if each.evidence.phase is not None)
     obstacle = _obstacle(examination.skipped, trained, trial.findings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from equivcheck.catalog import all_checks
@@ -247,6 +248,65 @@ def test_counterfactuals_are_begun_before_advice_is_followed(laboratory, droppin
     assert {repetition for _, repetition in begun} == {0}  # with another seed the arm would not be as it is measured
 
 
+@pytest.fixture
+def begun(monkeypatch):
+    """The arms whose trainings were begun, with their seeds."""
+    import equivcheck.laboratory as module
+
+    found, plain = [], module.begin
+
+    def noted(arm, *args, **kwargs):
+        found.append((arm.name, arm.seed))
+        return plain(arm, *args, **kwargs)
+
+    monkeypatch.setattr(module, "begin", noted)
+    return found
+
+
+OTHER_SEEDS = [(name, seed) for seed in range(1, 5) for name in ("bottleneck", "frozen")]
+
+
+def test_the_declared_arms_are_begun_from_other_seeds_beside_their_own_training(laboratory, dropping, curves, begun):
+    """Which neither notices; and they are not begun again when they are asked for."""
+    from equivcheck.trace.state import variables_of
+
+    laboratory = replace(laboratory, _trained={})
+    models = [each.arm.model for each in (dropping.bottleneck, dropping.frozen)]
+    before = [np.array(variable) for model in models for variable in variables_of(model)]
+    with laboratory.open():
+        assert laboratory.train(dropping, replay=True).curves == curves
+        assert begun == OTHER_SEEDS
+        for variable, value in zip([each for model in models for each in variables_of(model)], before, strict=True):
+            np.testing.assert_array_equal(np.array(variable), value)
+        trial = laboratory.try_repairs(dropping, curves)
+        deadline = laboratory.allowance(1000.0).deadline()
+        beside, _ = laboratory.attribute(laboratory.counterfactuals(dropping, trial, deadline), trial, deadline)
+    assert len(begun) == len(set(begun)) + 4  # the repaired frozen arm's seeds; the bottleneck arm is the same
+    alone, _ = laboratory.attribute(laboratory.counterfactuals(dropping, trial, deadline), trial, deadline)
+    assert beside == alone
+
+
+def test_nothing_is_begun_that_nobody_will_ask_for(laboratory, clean, dropping, begun):
+    laboratory.train(clean, replay=True)
+    laboratory.train(dropping, replay=False)
+    laboratory.train(dropping, laboratory.allowance(0.0), replay=True)
+    assert begun == []
+
+
+def test_what_was_begun_ends_with_a_training_that_takes_too_long(laboratory, dropping, begun, monkeypatch):
+    import equivcheck.laboratory as module
+
+    def ended(*_, **__):
+        raise module.OverBudgetError(200.0)
+
+    laboratory = replace(laboratory, _trained={})
+    monkeypatch.setattr(type(laboratory), "_train", ended)
+    assert laboratory.train(dropping, laboratory.allowance(1000.0), replay=True).left_out > 200.0
+    assert begun == OTHER_SEEDS
+    assert laboratory.rehearsals.workers._pool is None
+    assert not laboratory._begun
+
+
 def test_a_spent_budget_says_that_the_gap_was_not_divided(laboratory, dropping, curves):
     trial = laboratory.try_repairs(dropping, curves)
     spent = laboratory.allowance(-1.0).deadline()
@@ -265,17 +325,3 @@ def test_a_training_that_proves_too_long_is_told_with_the_other_one_s_time(labor
     monkeypatch.setattr(module, "expected_seconds", lambda *_, exactly=True, **__: 3.0 if exactly else 40.0)
     monkeypatch.setattr(type(laboratory), "_train", ended)
     assert laboratory.train(dropping, laboratory.allowance(100.0)).left_out == 203.0
-
-
-@pytest.mark.parametrize(("epoch", "expected"), [(9.0, [0.0, 0.0]), (11.0, [3.0, 3.0])])
-def test_a_training_whose_first_epochs_are_cheap_is_begun_without_a_further_step(
-    laboratory, dropping, monkeypatch, epoch, expected
-):
-    """All epochs could take too long at the pace of an eager step; two of both arms may take a fifth of 200 seconds."""
-    import equivcheck.laboratory as module
-
-    def seconds(*_, exactly=True, most_epochs=100):
-        return 3.0 if exactly else epoch * most_epochs
-
-    monkeypatch.setattr(module, "expected_seconds", seconds)
-    assert laboratory._expected([dropping.bottleneck, dropping.frozen], laboratory.allowance(200.0)) == expected

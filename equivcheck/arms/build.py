@@ -79,7 +79,8 @@ class Builder:
         stock: Pretrained networks, loaded once.
         loaded: Samples of both splits, read once, by what the spec says of them.
         bases: What arms that share it are built on, by what decides it.
-        prepared: The images of such arms, by what decides them.
+        extractors: The backbones of bottleneck arms, which only ever predict, by what decides them.
+        prepared: The images of arms that share a base, by what decides them.
         shares: Whether arms are built on one another's base: only where each is restored after its training.
     """
 
@@ -88,6 +89,7 @@ class Builder:
     stock: Stock = field(default_factory=Stock)
     loaded: dict[str, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
     bases: dict[str, Base] = field(default_factory=dict, repr=False)
+    extractors: dict[str, keras.Model] = field(default_factory=dict, repr=False)
     prepared: dict[str, _Images] = field(default_factory=dict, repr=False)
     shares: bool = False
 
@@ -261,7 +263,7 @@ class Builder:
 
     def _new_base(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> Base:
         train_images, validation_images = self._images(name, spec, train, validation, training)
-        backbone = self._backbone(name, spec)
+        backbone = self._extractor(spec) if name == "bottleneck" else self._backbone(name, spec)
         with self._at(name, "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
         with self._at(name, "augmentation" if augmentation else "backbone"):
@@ -333,6 +335,19 @@ class Builder:
         source = f"backbone.{source_of(spec.backbone)}"
         with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
             return up_to_cut(network, spec)
+
+    def _extractor(self, spec: ArmSpec) -> keras.Model:
+        """A backbone that nothing trains or changes: made once, so that its ``predict`` is traced once.
+
+        Not where augmentation follows, whose layers draw their seeds on from where copying a backbone has ended.
+        """
+        if spec.backbone.callable is not None or spec.augmentation:
+            return self._backbone("bottleneck", spec)
+        size = spec.data.image_size, spec.data.channels
+        key = repr((spec.backbone, spec.keras_semantics, spec.precision, spec.training.seed, size))
+        if key not in self.extractors:
+            self.extractors[key] = self._backbone("bottleneck", spec)
+        return self.extractors[key]
 
     def _features(
         self,

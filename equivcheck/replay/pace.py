@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from equivcheck.arms.arm import Arm
 from equivcheck.evidence import OrderTrace
 from equivcheck.replay.eligible import build, obstacle
-from equivcheck.replay.rehearse import Rehearsals, runs_again
+from equivcheck.replay.rehearse import Rehearsals, pace_before_cut, runs_again
 from equivcheck.replay.training import Progress
 from equivcheck.trace.observed import Observed
 from equivcheck.trace.state import undisturbed
@@ -97,19 +98,12 @@ class Allowance:
         return told
 
 
-#: Epochs behind which a training that takes too long has ended (``Allowance.guarded``), and the share of what is left
-#: that these may take where nothing better is known beforehand than the pace of an eager step: a bound, which a
-#: compiled step of many small layers stays fifty times below.
-TRIAL_EPOCHS, TRIAL_SHARE = 2, 0.2
-
 #: For whoever has the time.
 UNLIMITED = Allowance(math.inf)
 
 
-def expected_seconds(
-    observed: Observed, rehearsals: Rehearsals, *, exactly: bool = True, most_epochs: int | None = None
-) -> float:
-    """How long the training of a measured arm takes, at the pace of a step of ``fit``.
+def expected_seconds(observed: Observed, rehearsals: Rehearsals, *, exactly: bool = True) -> float:
+    """How long the training of a measured arm takes, at the pace of a step of ``fit``, or of what stands for it.
 
     Validation counts at the pace of training, sample by sample. Where the network is cut, and what lies before the cut
     is run once, that one epoch is all that is known beforehand; the rest shows when it runs, and so do later phases.
@@ -117,9 +111,9 @@ def expected_seconds(
     Args:
         observed: The arm; every variable of it is as it was afterwards.
         rehearsals: Where its cut is kept for the training.
-        exactly: Take two more steps and believe the faster: the first may be traced, or come at a busy moment. Else
-            the pace is that of the step that was measured, which is never too fast.
-        most_epochs: Count so many epochs at most.
+        exactly: Take two more steps and believe the faster: the first may be traced, or come at a busy moment; where
+            the network is cut, of what lies before the cut. Else the pace is that of the step that was measured, which
+            is never too fast.
 
     Returns:
         Seconds; 0 where a step cannot be taken without taking something from the user's own data set.
@@ -130,12 +124,16 @@ def expected_seconds(
     sizes = _sizes(observed.train.order)
     samples = sum(sizes) + (0 if observed.validation is None else sum(_sizes(observed.validation.order)))
     epochs = int(arm.fit.get("epochs", 1)) if _runs_again(arm, rehearsals) else 1
-    epochs = epochs if most_epochs is None else min(epochs, most_epochs)
-    return samples / max(1, sizes[0]) * epochs * (_pace(arm) if exactly else observed.step.seconds)
+    return samples / max(1, sizes[0]) * epochs * (_pace(arm, rehearsals) if exactly else observed.step.seconds)
 
 
-def _pace(arm: Arm) -> float:
+def _pace(arm: Arm, rehearsals: Rehearsals) -> float:
     """Seconds of a step."""
+    if obstacle(arm) is None:
+        with suppress(Exception):  # the training itself meets it again, and says it or trains by fit
+            build(arm)
+            if (before := pace_before_cut(arm, rehearsals)) is not None:
+                return before
     try:
         with undisturbed(arm.model):
             return min(fit_one_step(arm) for _ in range(2))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,7 @@ from equivcheck.replay.tables import tables_of
 from equivcheck.replay.workers import Workers
 from equivcheck.trace.hooks import hooked
 from equivcheck.trace.memory import assign, same_memory, values_of
-from equivcheck.trace.state import variables_of
+from equivcheck.trace.state import undisturbed, variables_of
 
 #: Rows that are evaluated at once where batches may be joined, and the batch size from which that is not worth it:
 #: with a batch of one nearly all of the time goes into starting operations.
@@ -186,6 +187,7 @@ def prepare(
     held: Values | None = None,
     stored: Sequence[Any] | None = None,
     told: Callable[[int, int], None] = lambda _done, _total: None,
+    runs_first: bool = True,
 ) -> Ready:
     """Compiles the training of the arm's model as ``fit`` would do it, all but the last touch of its optimizer.
 
@@ -198,6 +200,7 @@ def prepare(
         stored: Features to train and to evaluate on instead of those that the network gives at its frontier, row by
             row; for training, and for validation where there is any.
         told: Told of epochs where the network is run through all of them here.
+        runs_first: A network that takes all cores is run here and now.
 
     Raises:
         RefusedError: The training is not sure to be that of ``fit``; or the stored features are not of that frontier.
@@ -218,6 +221,8 @@ def prepare(
         moved = _moved(outline, supplied.tables(held_by(model), told)[0])
         feed, shares = _always(outline, None), _nothing
     elif not _is_light(cut.made[0], outline):  # the network takes all cores, so that it had better run here
+        if not runs_first:
+            raise RefusedError("its network takes all cores")
         feed, shares = _always(*supplied.tables(held_by(model), told)), _nothing
     found, evaluated = (None if each is None else each.found for each in (cut.prefix, cut.calm))
     alike = likeness(model, outline, cut.fit, found, evaluated, cut.tried)
@@ -289,6 +294,28 @@ def _asking(model: keras.Model, callbacks: Sequence[Any]) -> Iterator[Ended | No
 def runs_again(arm: Arm, rehearsals: Rehearsals) -> bool:
     """Whether the network of an arm, built, is run through in every epoch of its compiled training."""
     return cut_of(arm, tables_of(arm), rehearsals.cuts).again
+
+
+def pace_before_cut(arm: Arm, rehearsals: Rehearsals) -> float | None:
+    """Seconds that a batch takes in the compiled training of an arm, built, up to where its network is cut.
+
+    What is traced for that is what the training runs. None where everything is run in every step.
+    """
+    tables = tables_of(arm)
+    cut = cut_of(arm, tables, rehearsals.cuts)
+    if cut.prefix is None:
+        return None
+    x, size = tables.train[0], tables.batch_size
+    traced = cut.prefix.trace(x, tables.order.shape[1], batch_size=size, training=True)
+
+    def once() -> float:
+        begun = perf_counter()
+        for feature in traced(x, tables.order[0][:size], size):
+            feature.numpy()
+        return perf_counter() - begun
+
+    with undisturbed(arm.model):
+        return min(once(), once())  # the first one makes the graph ready
 
 
 def _rehearsal(

@@ -130,13 +130,20 @@ def begin(
     return lambda: curves
 
 
-def runs_aside(arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals) -> bool:
-    """Whether ``begin`` lets the training of an arm run beside others."""
+def runs_aside(arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals, wholly: bool = False) -> bool:
+    """Whether ``begin`` lets the training of an arm run beside others.
+
+    Args:
+        arm: The arm.
+        evidence: As for ``train``.
+        rehearsals: As for ``train``.
+        wholly: And runs nothing of its network before that.
+    """
     if obstacle(arm) is not None:
         return False
     build(arm)
     try:
-        return prepare(arm, evidence=evidence, rehearsals=rehearsals).aside
+        return prepare(arm, evidence=evidence, rehearsals=rehearsals, runs_first=not wholly).aside
     except Exception:  # noqa: BLE001  (the training itself meets it again, and says it)
         return False
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from equivcheck.evidence import Outcome
 from equivcheck.measured import Curve
@@ -25,6 +27,9 @@ _MOST_BATCHES = 64
 
 #: Samples that are run at once in inference mode.
 _AT_ONCE = 32
+
+#: Batches from which on a model is traced: that takes as long as so many batches layer by layer.
+_TRACED_FROM = 8
 
 
 def measure_outcome(model: keras.Model, observed: Observed, curves: Sequence[Curve]) -> Outcome | None:
@@ -75,8 +80,11 @@ def _answers(model: keras.Model, walked: Walk, *, training: bool) -> _Answers | 
     if not training:  # a sample's answer does not depend on its mates then
         batches = np.split(rows, range(_AT_ONCE, len(rows), _AT_ONCE))
     answers: list[npt.NDArray[np.int64]] = []
+    run = partial(model, training=training)
+    if len(batches) >= _TRACED_FROM and not model.run_eagerly:
+        run = tf.function(run, autograph=False, reduce_retracing=True)
     for batch in batches:
-        outputs = np.asarray(model(keras.ops.convert_to_tensor(walked.x[batch]), training=training))
+        outputs = np.asarray(run(keras.ops.convert_to_tensor(walked.x[batch])))
         # One row of scores a sample; NaN is a broken training and no answer.
         if outputs.ndim != 2 or not np.isfinite(outputs).all():  # noqa: PLR2004
             return None

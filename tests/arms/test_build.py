@@ -467,3 +467,30 @@ def test_an_arm_that_is_measured_has_a_backbone_of_its_own(tiny):
     first, second = builder.build("frozen"), builder.build("frozen")
     ours, theirs = ({id(variable) for variable in arm.model.variables} for arm in (first, second))
     assert not ours & theirs
+
+
+@pytest.mark.parametrize(
+    ("patch", "shared"),
+    [
+        ({"training.batch_size": 5}, True),
+        ({"labels": "one_hot", "training.loss": "categorical_crossentropy"}, True),
+        ({"backbone.cut": "dropout"}, False),
+        ({"keras_semantics": "2.1"}, False),
+        ({"training.seed": 1}, False),  # its random layers start elsewhere
+        ({"augmentation": [{"gaussian_noise": {"stddev": 0.2}}]}, False),
+    ],
+    ids=str,
+)
+def test_a_backbone_that_only_predicts_is_made_once(tiny, patch, shared):
+    from equivcheck.arms.build import Builder
+    from equivcheck.spec import resolve
+
+    builder = Builder(resolve(tiny))
+    first = builder.build("bottleneck")
+    other = replace(builder, experiment=resolve(tiny.patched(patch))).build("bottleneck")
+    alone = Builder(resolve(tiny.patched(patch))).build("bottleneck")
+    assert (other.extractor is first.extractor) == shared
+    np.testing.assert_array_equal(other.train.feed.x, alone.train.feed.x)
+    assert other.model is not first.model
+    for one, same in zip(other.extractor.variables, alone.extractor.variables, strict=True):
+        np.testing.assert_array_equal(one, same)

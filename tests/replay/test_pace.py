@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from equivcheck.spec import resolve
@@ -28,6 +29,7 @@ def expected(monkeypatch):
     from equivcheck.replay.rehearse import Rehearsals
 
     monkeypatch.setattr(pace, "fit_one_step", lambda _arm: 2.0)
+    monkeypatch.setattr(pace, "pace_before_cut", lambda _arm, _rehearsals: None)
     return lambda observed: pace.expected_seconds(observed, Rehearsals())
 
 
@@ -54,6 +56,28 @@ def test_the_step_that_was_measured_is_a_bound(observed, monkeypatch):
     arm = replace(arm, step=replace(arm.step, seconds=3.0))
     monkeypatch.setattr(pace, "fit_one_step", None)
     assert pace.expected_seconds(arm, Rehearsals(), exactly=False) == 3.0 / 8 * 40 * 5
+
+
+@pytest.mark.parametrize("patch", [{}, {"keras_semantics": "2.1", "backbone.cut": "dropout"}], ids=str)
+def test_the_pace_of_a_network_that_is_cut_is_that_of_what_its_training_runs(observed, patch, monkeypatch):
+    """No step of fit is traced for it."""
+    from equivcheck.replay import features, pace
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train
+    from equivcheck.trace.state import variables_of
+
+    arm, rehearsals = observed({"training.epochs": 5, **patch}), Rehearsals()
+    monkeypatch.setattr(pace, "fit_one_step", None)
+    traced, plain = [], features._traced
+    monkeypatch.setattr(features, "_traced", lambda *a, **k: traced.append(k["training"]) or plain(*a, **k))
+    assert 0 < pace.expected_seconds(arm, rehearsals) < 60
+    assert traced == [True]
+    before = [np.array(variable) for variable in variables_of(arm.arm.model)]
+    assert 0 < pace.expected_seconds(arm, rehearsals) < 60
+    for variable, value in zip(variables_of(arm.arm.model), before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), value)
+    train(arm.arm, lambda *_: None, rehearsals=rehearsals)
+    assert traced == [True, False]  # that of evaluation came with the training
 
 
 def test_the_clock_leaves_the_arm_alone(observed):

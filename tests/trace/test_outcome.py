@@ -53,6 +53,24 @@ def test_it_says_what_evaluate_says_and_leaves_no_trace(trained):
     assert measure_outcome(model, observed, curves).in_training == outcome.in_training
 
 
+def test_many_small_batches_are_traced_and_say_the_same(tiny, monkeypatch):
+    """Layer by layer each of them would take as long as a large one."""
+    from equivcheck.arms.build import Builder
+    from equivcheck.trace import outcome
+    from equivcheck.trace.observed import observe
+
+    observed = observe(Builder(resolve(tiny.patched({"head": HEAD, "training.batch_size": 2}))).build("frozen"))
+    model, plain, calls = observed.arm.model, type(observed.arm.model).call, []
+    monkeypatch.setattr(type(model), "call", lambda self, *a, **k: calls.append(1) or plain(self, *a, **k))
+    traced = outcome.measure_outcome(model, observed, ())
+    assert len(calls) == 2 * 3  # of both models: once for all batches of training, and for what is evaluated at once
+    monkeypatch.setattr(outcome, "_TRACED_FROM", 100)
+    eager = outcome.measure_outcome(model, observed, ())
+    assert len(calls) == 2 * (3 + 12)
+    assert (traced.in_training, traced.in_inference) == (eager.in_training, eager.in_inference)
+    np.testing.assert_array_equal(traced.predicted, eager.predicted)
+
+
 @pytest.mark.parametrize("outputs", [[0.2, 0.6, 1.0], [-3.0, 0.2, 7.0]])
 def test_a_single_output_is_a_side(tensorflow, outputs):
     """Of one half for probabilities, of zero for logits."""
