@@ -187,3 +187,26 @@ def test_features_of_what_an_earlier_phase_has_trained_are_not_stored_before_it(
     with pytest.raises(RefusedError, match="what an earlier phase trains"):
         begun()
     rehearsals.workers.stop()
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_was_kept_of_another_later_phase_is_not_taken(built, aside, tmp_path):
+    """Only its momentum is another one, which no variable holds."""
+    from equivcheck.replay.phases import begin_in_phases, joined, train_in_phases
+    from equivcheck.replay.rehearse import Rehearsals
+
+    found = []
+    for momentum in (0.9, 0.2):
+        tuned = {"unfreeze": True, "optimizer": {**SGD, "momentum": momentum}}
+        expected = joined([training.curves for _, training in train_in_phases(built(tuned), told)])
+        rehearsals = Rehearsals()
+        if aside:
+            begun = begin_in_phases(built(tuned), told, evidence=None, rehearsals=rehearsals, folder=tmp_path)
+            curves = begun()
+        else:
+            parts = train_in_phases(built(tuned), told, rehearsals=rehearsals, folder=tmp_path)
+            curves = joined([training.curves for _, training in parts])
+        rehearsals.workers.stop()
+        assert curves == expected
+        found.append(curves)
+    assert found[0] != found[1]
