@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-from table import ROOT, TIMES, Row, as_text, environment, write_section
+from table import ROOT, TIMES, Row, as_text, environment, listed, write_section
 
 RUNS = 3
 TITLE = "A run, and the quick commands"
@@ -61,19 +61,15 @@ def measure(timer: Timer = seconds, *, runs: int = RUNS) -> list[Row]:
             statistics.median(took) / statistics.median(imports),
             most,
             TIMES,
-            f"{_listed(took)} / {_listed(imports)}",
+            f"{listed(took)} / {listed(imports)}",
         )
         for (how, most), took in zip(MOST_IMPORTS.items(), checks, strict=True)
     ]
     for arguments in (HELP, EXPLAIN):
         timer(arguments, 0)  # the first run may have to compile modules; a user meets that once
         took = [timer(arguments, 0) for _ in range(runs)]
-        rows.append(Row(" ".join(arguments[1:]), statistics.median(took), MOST_SECONDS, "s", _listed(took)))
+        rows.append(Row(" ".join(arguments[1:]), statistics.median(took), MOST_SECONDS, "s", listed(took)))
     return rows
-
-
-def _listed(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.2f}" for value in values) + " s"
 
 
 def main(arguments: Sequence[str] | None = None, timer: Timer = seconds) -> int:

@@ -53,6 +53,11 @@ class Row:
         )
 
 
+def listed(values: Sequence[float], digits: int = 2) -> str:
+    """Seconds behind a median."""
+    return ", ".join(f"{value:.{digits}f}" for value in values) + " s"
+
+
 def environment() -> str:
     """The machine and the versions that the figures are of."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("equivcheck", "tensorflow", "keras", "numpy"))

@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
-def speed(monkeypatch):
+def loaded(monkeypatch, name):
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    spec = importlib.util.spec_from_file_location("run_speed", Path(__file__).with_name("run_speed.py"))
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "run_speed", module)  # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, name, module)  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    return loaded(monkeypatch, "run_speed")
 
 
 def clock(module, combined=12.0, alone=10.0, load=2.0, helps=0.1, explain=0.2):
@@ -80,3 +84,21 @@ def test_a_process_is_timed_and_must_end_as_expected(speed):
 def test_the_quick_commands_run(speed):
     for arguments in (speed.HELP, speed.EXPLAIN):
         assert speed.seconds(arguments, 0) > 0
+
+
+def test_small_cases_take_turns_with_imports_and_leave_the_rows_of_others(monkeypatch, tmp_path, capsys):
+    small = loaded(monkeypatch, "small_speed")
+    monkeypatch.setattr(small, "ROOT", tmp_path)
+    checks, imports, order = iter([30.0, 10.0]), iter([1.0, 2.0, 9.0]), []
+
+    def timer(arguments, expected):
+        order.append(expected)
+        return next(checks) if expected else next(imports)
+
+    assert small.main(["--cases", "flowers17", "--write"], timer) == 0
+    assert order == [0, 1, 0, 1, 0]
+    assert small.main(["--cases", "vgg16_xray", "--write"], lambda _arguments, expected: 21.0 if expected else 2.0) == 1
+    written = (tmp_path / "reports/benchmarks.md").read_text(encoding="utf-8").replace(small.TIMES, "x")
+    assert "flowers17: run / import tensorflow, keras | 10.00 x | 10 x | kept | 30, 10 s / 1.0, 2.0, 9.0 s" in written
+    assert "vgg16_xray: run / import tensorflow, keras | 10.50 x | 10 x | MISSED" in written
+    assert capsys.readouterr().out.count("MISSED") == 1
