@@ -91,7 +91,7 @@ def key_of(
         joined: Whether small batches of validation may be evaluated together.
         digests: What was digested before, where this is kept as well.
         tables: Its data, where they are known.
-        held: What its model's variables hold, in their order, where that is known.
+        held: What its model's variables hold, where that is known.
 
     Returns:
         40 hexadecimal digits; None for an arm with code of the user's own, whose changes no key can see, and for one

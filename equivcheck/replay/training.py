@@ -149,15 +149,15 @@ def runs_aside(arm: Arm, *, evidence: ArmEvidence | None, rehearsals: Rehearsals
 
 
 def _aside(
-    arm: Arm, ready: Ready, progress: Progress, keyed: Keyed, rehearsals: Rehearsals, folder: Path | None
+    arm: Arm, ready: Ready, progress: Progress, found: Keyed, rehearsals: Rehearsals, folder: Path | None
 ) -> Callable[[], tuple[Curve, ...]]:
     """Begins a training on variables of its own."""
-    start = keyed.held
+    start = found.held
     places = {each: place for place, each in enumerate(start)}
 
     def run(check: Checkpoint) -> tuple[Curve, ...]:
         done = ready.run_aside(checked(progress, check), start)
-        _keep(folder, keyed.key, done, {places[each]: value for each, value in done.left.items()})
+        _keep(folder, found.key, done, {places[each]: value for each, value in done.left.items()})
         return curves_of(arm, done.curves)
 
     return rehearsals.workers.submit(run, like=ready.shares(start)).result
