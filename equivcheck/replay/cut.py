@@ -13,6 +13,7 @@ import tensorflow as tf
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
 from equivcheck.replay.course import Course, Values
+from equivcheck.replay.drift import Batches
 from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Prefix, Traced, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
@@ -32,7 +33,7 @@ _ALL = "the whole network was run in every step"
 
 
 def _bytes(kept: Any) -> int:
-    return kept.bytes if isinstance(kept, Course) else bytes_of(kept)
+    return kept.bytes if isinstance(kept, Course | Batches) else bytes_of(kept)
 
 
 @dataclass(frozen=True, slots=True)
