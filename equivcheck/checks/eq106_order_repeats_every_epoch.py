@@ -38,8 +38,9 @@ samples = tf.data.Dataset.range(8).cache().shuffle(8, seed=0)
         "(EQ103)."
     )
     advice = (
-        "Put cache() before shuffle(), leave reshuffle_each_iteration at True, and feed both arms by the same kind of "
-        "iterator; or let both repeat."
+        "Feed both arms by the same kind of iterator; or let both repeat. Arrays that fit shuffles repeat one order "
+        "once a global seed is set (keras.utils.set_random_seed), a tf.data.Dataset where shuffle() stands before "
+        "cache() or has reshuffle_each_iteration=False."
     )
     references = (
         "https://github.com/tensorflow/tensorflow/issues/35682",
