@@ -18,9 +18,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.replay.drift import Drift, drift_of
-from equivcheck.replay.features import Prefix, bytes_of
+from equivcheck.replay.features import Prefix, bytes_of, handles_of
 from equivcheck.trace.arrays import array_of
-from equivcheck.trace.memory import assign, values_of
+from equivcheck.trace.memory import assign, hold_the_same, values_of
 
 #: What variables hold, by the ``id`` of each.
 Values = Mapping[int, tf.Tensor]
@@ -77,7 +77,7 @@ def course_of(
     def run() -> Course:
         begins = [start[id(variable)] for variable in traced.moves]
         own = [tf.Variable(value) for value in begins]
-        handles = _handles(traced.moves, own)
+        handles = handles_of(traced.moves, own)
         worked_out = drift_of(prefix, traced, x, order, batch_size=batch_size, start=begins)
         features: list[tf.Tensor] = []
         held: list[tuple[tf.Tensor, ...]] = []
@@ -96,8 +96,7 @@ def course_of(
 
 def _begins_with(worked_out: Drift, features: tf.Tensor, held: Sequence[tf.Tensor]) -> bool:
     """Whether the first epoch is to the last bit what was worked out of it."""
-    pairs = zip((worked_out.features[: len(features)], *worked_out.held[0]), (features, *held), strict=True)
-    return all(np.array_equal(ours.numpy(), theirs.numpy(), equal_nan=True) for ours, theirs in pairs)
+    return hold_the_same((worked_out.features[: len(features)], *worked_out.held[0]), (features, *held))
 
 
 def begun(moving: Sequence[Any], start: Values) -> tuple[bytes, ...]:
@@ -134,7 +133,7 @@ def _evaluated(
 
     def run() -> tf.Tensor:
         own = [tf.Variable(value) for value in course.held[0]]
-        handles = _handles(course.variables, own)
+        handles = handles_of(course.variables, own)
         features: list[tf.Tensor] = []
         for held, taken in zip(course.held, order, strict=True):
             assign(own, held)
@@ -143,8 +142,3 @@ def _evaluated(
 
     table: tf.Tensor = prefix.kept.get((course.key, len(x), batch_size, order.shape, order.tobytes()), run)
     return table
-
-
-def _handles(moving: Sequence[Any], own: Sequence[tf.Variable]) -> dict[int, tf.Tensor]:
-    """Variables to work on in the place of those that move."""
-    return {id(variable): mine.handle for variable, mine in zip(moving, own, strict=True)}

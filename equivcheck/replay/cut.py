@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +22,7 @@ from equivcheck.replay.memo import Memo
 from equivcheck.replay.supply import epoch_by_epoch
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import layers_by_path
-from equivcheck.trace.memory import same_memory, values_of
+from equivcheck.trace.memory import hold_the_same, values_of
 from equivcheck.trace.state import variables_of
 
 #: Most memory that stored features may take, in bytes, unless the images themselves take more; and all that are kept.
@@ -72,7 +71,9 @@ class Cut:
         Args:
             held: What the model's variables hold, where that is known.
         """
-        return _equal(self.values, values_of(self.fixed) if held is None else [held[id(each)] for each in self.fixed])
+        return hold_the_same(
+            self.values, values_of(self.fixed) if held is None else [held[id(each)] for each in self.fixed]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +302,7 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) 
     key = (found.path, found.shape, *fed, made_of)
     values = tuple(values_of(_before(arm.model, found)))
     known = cuts.prefixes.get(key)
-    if known is None or not _equal(known[1], values):
+    if known is None or not hold_the_same(known[1], values):
         like, variables = alike_before(arm.model, fit, found, tried)
         # With the arm, so that nothing else can take the place of its layers and rows in memory.
         graphs = {} if like is None else cuts.graphs.setdefault(like, {})
@@ -322,13 +323,6 @@ def _made_of(layer: keras.Operation) -> object:
 def _seeds(layer: keras.Operation) -> set[int]:
     """The states of a layer's generators, by ``id``."""
     return {id(variable) for variable in variables_of_layer(layer) if is_seed(variable)}
-
-
-def _equal(values: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> bool:
-    return len(values) == len(others) and all(
-        same_memory(one, other) or np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
-        for one, other in zip(values, others, strict=True)
-    )
 
 
 def _before(model: keras.Model, found: Frontier | None) -> list[Any]:

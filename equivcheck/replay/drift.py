@@ -17,13 +17,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from equivcheck.arms.legacy import LegacyBatchNormalization
-from equivcheck.replay.features import Prefix, Traced, bytes_of
-from equivcheck.trace.memory import values_of
+from equivcheck.replay.features import Prefix, Traced, bytes_of, handles_of
+from equivcheck.trace.memory import assign, values_of
 
 #: Numbers closer to zero, which some threads of TensorFlow go on to round to zero and others do not, are not followed.
 _SMALLEST = 1e-30
-#: Each batch has to come so often that running it once is worth it.
-_WORTH = 2
 
 _Floats = npt.NDArray[np.float32]
 
@@ -87,7 +85,7 @@ def drift_of(
         return None
     batches = [epoch[first : first + batch_size] for epoch in order for first in range(0, len(epoch), batch_size)]
     each = {rows.tobytes(): rows for rows in batches}
-    if len(batches) < _WORTH * len(each):
+    if len(each) + len(batches) // len(order) >= len(batches):  # the first epoch is run in any case
         return None
     each = dict(sorted(each.items()))  # so that every order of the same batches finds them
     key = (prefix.name, "batches"), len(x), batch_size, *each
@@ -107,24 +105,24 @@ def _momenta(model: keras.Model, moving: Sequence[Any]) -> list[float] | None:
     known = {
         id(variable): float(layer.momentum)
         for layer in model._flatten_layers()  # noqa: SLF001  (no public list)
-        if type(layer) in {keras.layers.BatchNormalization, LegacyBatchNormalization}
+        if type(layer) in {keras.layers.BatchNormalization, LegacyBatchNormalization} and layer.built
         for variable in (layer.moving_mean, layer.moving_variance)
     }
-    found = [known.get(id(variable)) for variable in moving]
-    return None if None in found else [momentum for momentum in found if momentum is not None]
+    found = [known[id(variable)] for variable in moving if id(variable) in known]
+    return found if len(found) == len(moving) else None
 
 
 def _run(
     traced: Traced, x: tf.Tensor, each: Sequence[npt.NDArray[np.int64]], batch_size: int, start: Sequence[tf.Tensor]
 ) -> Batches:
     """Each batch, from statistics of zero."""
-    own = [tf.Variable(tf.zeros_like(value)) for value in start]
-    handles = {id(variable): mine.handle for variable, mine in zip(traced.moves, own, strict=True)}
+    zeros = [tf.zeros_like(value) for value in start]
+    own = [tf.Variable(zero) for zero in zeros]
+    handles = handles_of(traced.moves, own)
     features: list[tf.Tensor] = []
     added = []
     for rows in each:
-        for mine in own:
-            mine.assign(tf.zeros_like(mine))
+        assign(own, zeros)
         features += traced(x, rows, batch_size, handles)
         added.append(_joined(values_of(own)))
     return Batches(tf.concat(features, 0), np.stack(added))

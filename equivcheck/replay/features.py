@@ -166,6 +166,11 @@ class Prefix:
         return table
 
 
+def handles_of(moving: Sequence[Any], own: Sequence[tf.Variable]) -> dict[int, tf.Tensor]:
+    """Variables to work on in the place of those that move."""
+    return {id(variable): mine.handle for variable, mine in zip(moving, own, strict=True)}
+
+
 def bytes_of(table: tf.Tensor) -> int:
     """Memory that a table takes."""
     return int(np.prod(table.shape)) * int(table.dtype.size)

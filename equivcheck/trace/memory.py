@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # the public name is its base
 
@@ -42,6 +43,14 @@ def same_memory(one: tf.Tensor, other: tf.Tensor) -> bool:
     left, right = array_of(one), array_of(other)
     same = left.shape == right.shape and left.dtype == right.dtype
     return same and left.ctypes.data == right.ctypes.data
+
+
+def hold_the_same(values: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> bool:
+    """Whether values are equal, one by one."""
+    return len(values) == len(others) and all(
+        same_memory(one, other) or np.array_equal(one.numpy(), other.numpy(), equal_nan=True)
+        for one, other in zip(values, others, strict=True)
+    )
 
 
 def _read(variable: Any) -> tf.Tensor:

@@ -110,20 +110,22 @@ def test_numbers_that_threads_round_to_zero_or_not_are_left_to_tensorflow(tiny, 
 
 def test_a_batch_is_run_once_for_all_orders(tiny, monkeypatch):
     from equivcheck.arms.build import Builder
-    from equivcheck.replay import drift
+    from equivcheck.arms.reseeded import reseeded
+    from equivcheck.replay import course, drift
     from equivcheck.replay.rehearse import Rehearsals
     from equivcheck.replay.training import train, train_by_fit
     from equivcheck.trace.state import undisturbed
 
-    ran, plain = [], drift._run
-    monkeypatch.setattr(drift, "_run", lambda *a: ran.append(len(a[2])) or plain(*a))
-    kept, curves = Rehearsals(), []
-    shared = Builder(resolve(tiny.patched(ONE_BY_ONE)), shares=True)
-    for arm in (shared.build("frozen"), shared.build("frozen")):
+    ran, orders, run, work_out = [], [], drift._run, course.drift_of
+    monkeypatch.setattr(drift, "_run", lambda *a: ran.append(len(a[2])) or run(*a))
+    monkeypatch.setattr(course, "drift_of", lambda *a, **k: orders.append(a[3].tobytes()) or work_out(*a, **k))
+    kept, arm = Rehearsals(), Builder(resolve(tiny.patched(ONE_BY_ONE)), shares=True).build("frozen")
+    for seed in (0, 7):
+        arm = reseeded(arm, resolve(tiny.patched({**ONE_BY_ONE, "training.seed": seed})).frozen)
         with undisturbed(arm.model):
             done = train(arm, lambda *_: None, rehearsals=kept)
         assert done.how == "compiled", done.why
         with undisturbed(arm.model):
             assert done.curves == train_by_fit(arm, lambda *_: None).curves
-        curves.append(done.curves)
+    assert len(set(orders)) == 2
     assert len(ran) == 1
