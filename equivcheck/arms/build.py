@@ -50,6 +50,8 @@ from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Training
 
 #: Images of both splits.
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+#: A frozen arm's backbone, and the input and the features that its head is put on.
+_Front = tuple[keras.Model, tuple[keras.KerasTensor, keras.KerasTensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Builder:
         stock: Pretrained networks, loaded once.
         loaded: Samples of both splits, read once, by what the spec says of them.
         bases: What arms that share it are built on, by what decides it.
+        fronts: The networks of frozen arms among it, which images need not be the same for, by what decides them.
         extractors: The backbones of bottleneck arms, which only ever predict, by what decides them.
         prepared: The images of arms that share a base, by what decides them.
         shares: Whether arms are built on one another's base: only where each is restored after its training.
@@ -89,6 +92,7 @@ class Builder:
     stock: Stock = field(default_factory=Stock)
     loaded: dict[str, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
     bases: dict[str, Base] = field(default_factory=dict, repr=False)
+    fronts: dict[str, _Front] = field(default_factory=dict, repr=False)
     extractors: dict[str, keras.Model] = field(default_factory=dict, repr=False)
     prepared: dict[str, _Images] = field(default_factory=dict, repr=False)
     shares: bool = False
@@ -253,30 +257,46 @@ class Builder:
         Code of the user's may do anything when it is called again, and a phase leaves its backbone with other flags. A
         base that is not shared is not kept: all images of an arm are among it.
         """
-        fixed = spec.backbone.callable is None and not self.experiment.phases
-        if not (self.shares and fixed):
+        if not self._is_shared(spec):
             return self._new_base(name, spec, train, validation, training)
         key = self._decides_base(name, spec, training)
         if key not in self.bases:
             self.bases[key] = self._new_base(name, spec, train, validation, training)
         return self.bases[key]
 
+    def _is_shared(self, spec: ArmSpec) -> bool:
+        return self.shares and spec.backbone.callable is None and not self.experiment.phases
+
     def _new_base(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> Base:
-        train_images, validation_images = self._images(name, spec, train, validation, training)
-        backbone = self._extractor(spec) if name == "bottleneck" else self._backbone(name, spec)
+        images = self._images(name, spec, train, validation, training)
+        if name == "frozen":
+            return Base(*self._front(spec, training), images, images)
+        backbone = self._extractor(spec)
+        train_images, validation_images = images
         with self._at(name, "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
-        with self._at(name, "augmentation" if augmentation else "backbone"):
-            front = _front(spec, backbone, augmentation) if name == "frozen" else None
-        fed = train_images, validation_images
-        if name == "bottleneck":
-            with self._at(name, "augmentation"):
-                train_images = _augmented(train_images, augmentation, backbone)
-            fed = (
-                self._features(spec, backbone, train_images, train, "train"),
-                self._features(spec, backbone, validation_images, validation, "validation"),
-            )
-        return Base(backbone, front, (train_images, validation_images), fed)
+            train_images = _augmented(train_images, augmentation, backbone)
+        fed = (
+            self._features(spec, backbone, train_images, train, "train"),
+            self._features(spec, backbone, validation_images, validation, "validation"),
+        )
+        return Base(backbone, None, (train_images, validation_images), fed)
+
+    def _front(self, spec: ArmSpec, training: Training) -> _Front:
+        """The frozen arm's network, as shared as its base."""
+        if not self._is_shared(spec):
+            return self._new_front(spec)
+        key = self._decides_network("frozen", spec, training)
+        if key not in self.fronts:
+            self.fronts[key] = self._new_front(spec)
+        return self.fronts[key]
+
+    def _new_front(self, spec: ArmSpec) -> _Front:
+        backbone = self._backbone("frozen", spec)
+        with self._at("frozen", "augmentation"):
+            augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
+        with self._at("frozen", "augmentation" if augmentation else "backbone"):
+            return backbone, _front(spec, backbone, augmentation)
 
     def _images(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> _Images:
         """What the backbone is fed, of both splits; of arms that share a base made once for all seeds."""
@@ -294,13 +314,17 @@ class Builder:
         return train_images, validation_images
 
     def _decides_base(self, name: ArmName, spec: ArmSpec, training: Training) -> str:
-        """All that decides an arm's base, as text.
+        """All that decides an arm's base, as text."""
+        fed = (spec.data, spec.preprocessing, spec.features, training.drop_remainder, training.batch_size)
+        return repr((self._decides_network(name, spec, training), *fed, self.extraction_batch_size()))
+
+    def _decides_network(self, name: ArmName, spec: ArmSpec, training: Training) -> str:
+        """All of it that decides its network.
 
         The seed is that of the backbone's random layers, and what is frozen may be counted from the end of the head.
         """
-        parts = (spec.data, spec.backbone, spec.head, spec.preprocessing, spec.augmentation, spec.features)
-        read = (spec.keras_semantics, spec.precision, training.drop_remainder, training.batch_size, training.seed)
-        return repr((name, *parts, *read, self.extraction_batch_size()))
+        parts = (spec.backbone, spec.head, spec.augmentation, spec.data.image_size, spec.data.channels)
+        return repr((name, *parts, spec.keras_semantics, spec.precision, training.seed))
 
     def _recompiles(self, name: ArmName, phase: str) -> bool:
         own = self.experiment.phases_of(name)

@@ -27,6 +27,10 @@ class InferenceMode(keras.layers.Layer):
         """The network's output in inference mode."""
         return self.network(inputs, training=False)
 
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """The network's own, which is known: to trace ``call`` for it takes a second where networks are deep."""
+        return self.network.compute_output_spec(inputs)
+
     def get_config(self) -> dict[str, Any]:
         """As the base class, and the network."""
         return {**super().get_config(), "network": keras.saving.serialize_keras_object(self.network)}

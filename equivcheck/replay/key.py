@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -135,12 +136,8 @@ def _digested(value: npt.NDArray[Any]) -> bytes:
 
 
 def _about(arm: Arm) -> Mapping[str, Any]:
-    try:
-        own = version("equivcheck")
-    except PackageNotFoundError:  # pragma: no cover  (a source tree on the path, not installed)
-        own = "unknown"
     return {
-        "equivcheck": own,
+        "equivcheck": _own_version(),
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
@@ -149,6 +146,15 @@ def _about(arm: Arm) -> Mapping[str, Any]:
         "fit": {name: repr(value) for name, value in sorted(arm.fit.items()) if name != "callbacks"},
         "stops": [_told_of(callback) for callback in arm.fit.get("callbacks") or ()],
     }
+
+
+@cache
+def _own_version() -> str:
+    """Read once: it is looked for among all that is installed, which takes as long as the rest of a key."""
+    try:
+        return version("equivcheck")
+    except PackageNotFoundError:  # pragma: no cover  (a source tree on the path, not installed)
+        return "unknown"
 
 
 def _told_of(callback: keras.callbacks.EarlyStopping) -> list[Any]:

@@ -382,6 +382,8 @@ SHARED = {
     "labels": {"labels": "one_hot", "training.loss": "categorical_crossentropy"},
     "optimizer": {"training.optimizer": {"name": "sgd", "learning_rate": 0.1}},
     "order": {"training.shuffle": False},
+    "batch size": {"training.batch_size": 5},
+    "preprocessing": {"preprocessing": {"rescale": 0.5}},
 }
 
 
@@ -392,7 +394,7 @@ SHARED = {
         *(pytest.param("frozen", patch, id=f"frozen-{what}") for what, patch in SHARED.items()),
     ],
 )
-def test_what_an_arm_is_built_on_serves_another_that_is_compiled_otherwise(tiny, name, patch):
+def test_what_an_arm_is_built_on_serves_another_with_the_same_network(tiny, name, patch):
     """Their trainings are those of arms that were built afresh, to the last bit, and neither disturbs the other."""
     from equivcheck.arms.build import Builder
     from equivcheck.replay.training import train_by_fit
@@ -409,7 +411,8 @@ def test_what_an_arm_is_built_on_serves_another_that_is_compiled_otherwise(tiny,
     sharing = Builder(declared, shares=True)
     first, second = sharing.build(name), replace(sharing, experiment=other).build(name)
     assert first.model is not second.model
-    assert second.train.images is first.train.images
+    assert (second.train.images is first.train.images) is ("preprocessing" not in patch)
+    assert len({id(base.backbone) for base in sharing.bases.values()}) == 1
     given = [trained(arm) for arm in (first, second, first)]
     for one, wanted in zip(given, (*expected, expected[0]), strict=True):
         assert one.curves == wanted.curves
@@ -421,7 +424,6 @@ OWN = {
     "head": {"head": [{"dense": {"units": 3, "activation": "relu"}}, {"dense": {"units": 3, "activation": "softmax"}}]},
     "freeze": {"backbone.freeze": False},
     "seed": {"training.seed": 7},
-    "batch size": {"training.batch_size": 5},
     "call": {"backbone.call": "training_false"},
 }
 

@@ -73,6 +73,17 @@ def test_batchnorm_keeps_its_statistics_though_not_frozen(base, seen):
     np.testing.assert_array_equal(base.layers[-1].get_weights()[2:], before)
 
 
+def test_what_it_gives_is_known_without_running_it(base, monkeypatch):
+    import keras
+
+    from equivcheck.arms.inference import InferenceMode
+
+    monkeypatch.setattr(InferenceMode, "call", lambda *_: pytest.fail("was run"))
+    images = keras.Input((4,))
+    given, wanted = InferenceMode(base)(images), base(images)
+    assert (given.shape, given.dtype) == (wanted.shape, wanted.dtype)
+
+
 def test_it_is_frozen_with_its_network(base):
     import keras
 
