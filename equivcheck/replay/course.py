@@ -10,7 +10,7 @@ one order; and where only statistics move and batches come again, through one ep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def course_of(
         return Course(key, tf.concat(features, 0), traced.moves, tuple(held))
 
     course: Course = prefix.kept.get(key, run)
-    return course
+    return replace(course, variables=traced.moves)  # those of this network, if it was run for another like it
 
 
 def _begins_with(worked_out: Drift, features: tf.Tensor, held: Sequence[tf.Tensor]) -> bool:

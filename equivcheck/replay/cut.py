@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
-from equivcheck.replay.course import Course, Values
-from equivcheck.replay.drift import Batches
+from equivcheck.replay.course import Values
 from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Prefix, Traced, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
@@ -32,7 +31,8 @@ _ALL = "the whole network was run in every step"
 
 
 def _bytes(kept: Any) -> int:
-    return kept.bytes if isinstance(kept, Course | Batches) else bytes_of(kept)
+    """Memory of what was computed: a table, or one of ours that says it."""
+    return bytes_of(kept) if isinstance(kept, tf.Tensor) else int(kept.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class Cuts:
     Attributes:
         known: For the same arm with other weights behind the cut; by model and data.
         tried: Where networks can be cut, for others of the same layers; by everything that decides that.
-        prefixes: Networks up to a cut, for arms that were built on the same backbone; by layers and data. With the arm
-            that each is of, and what it held before the cut.
+        prefixes: Networks up to a cut, for arms that have the same one; by layers, weights and data. With the arm that
+            each is of.
         graphs: Their graphs, by what decides these.
         kept: What was computed with them.
         digests: What of their models was digested.
@@ -92,7 +92,7 @@ class Cuts:
 
     known: dict[tuple[int, ...], Cut] = field(default_factory=dict)
     tried: dict[tuple[object, ...] | None, _Tried] = field(default_factory=dict)
-    prefixes: dict[tuple[object, ...], tuple[Arm, tuple[tf.Tensor, ...], Prefix]] = field(default_factory=dict)
+    prefixes: dict[tuple[object, ...], tuple[Arm, Prefix]] = field(default_factory=dict)
     graphs: dict[str, dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]]] = field(default_factory=dict)
     kept: Memo[Any] = field(default_factory=lambda: Memo(_bytes, _MOST_BYTES))
     digests: Digests = field(default_factory=Digests)
@@ -284,7 +284,7 @@ def _keeps(found: Frontier, tables: Tables, *, training: bool) -> bool:
 
 
 def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) -> Prefix:
-    """The arm's network up to a cut; of an arm before that was built on the same backbone, where all of it is the same.
+    """The arm's network up to a cut; what is kept of one serves all that are made and weighted alike and fed the same.
 
     Args:
         arm: The arm.
@@ -293,21 +293,23 @@ def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) 
         tried: The samples of that pass.
         cuts: Where it is kept.
     """
+    like, variables = alike_before(arm.model, fit, found, tried)
     if arm.made_by is not None:  # whose layers may be called in any way
-        return Prefix(arm.model, found, alike_before(arm.model, fit, found, tried)[1], cuts.kept)
+        return Prefix(arm.model, found, variables, cuts.kept)
     splits = (arm.train, arm.validation)
     fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
     before = {found.path, *found.skipped}
-    made_of = tuple((call.path, call.flag, _made_of(call.layer)) for call in fit.calls if call.path in before)
-    key = (found.path, found.shape, *fed, made_of)
-    values = tuple(values_of(_before(arm.model, found)))
-    known = cuts.prefixes.get(key)
-    if known is None or not hold_the_same(known[1], values):
-        like, variables = alike_before(arm.model, fit, found, tried)
-        # With the arm, so that nothing else can take the place of its layers and rows in memory.
-        graphs = {} if like is None else cuts.graphs.setdefault(like, {})
-        cuts.prefixes[key] = known = arm, values, Prefix(arm.model, found, variables, cuts.kept, graphs)
-    return replace(known[2], found=found)  # what lies behind it is this arm's own
+    made_of = like or tuple((call.path, call.flag, _made_of(call.layer)) for call in fit.calls if call.path in before)
+    fixed = _before(arm.model, found)
+    values = b"".join(map(cuts.digests.value, fixed, values_of(fixed)))
+    key = (found.path, found.shape, *fed, made_of, values)
+    graphs = {} if like is None else cuts.graphs.setdefault(like, {})
+    own = Prefix(arm.model, found, variables, cuts.kept, graphs)
+    # With the arm, so that nothing else can take the place of its layers and rows in memory.
+    _, known = cuts.prefixes.setdefault(key, (arm, own))
+    if like is None:
+        return replace(known, found=found)  # the same layers; what lies behind it is this arm's own
+    return replace(own, name=known.name)
 
 
 def _made_of(layer: keras.Operation) -> object:

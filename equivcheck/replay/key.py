@@ -113,13 +113,20 @@ def key_of(
     about = [_about(arm), joined, flags, tables.batch_size, tables.validation_batch_size]
     digest = hashlib.blake2b(json.dumps([*about, made_of], sort_keys=True).encode(), digest_size=20)
     orders = [order for order in (tables.order, tables.validation_order) if order is not None]
-    for array in (*orders, *tables.train, *(tables.validation or ())):
-        digest.update(_digested(array_of(array)))
+    digest.update(digest_of((*orders, *tables.train, *(tables.validation or ()))))
     variables = variables_of(model)
     values = values_of(variables) if held is None else [held[id(variable)] for variable in variables]
     for variable, value in zip(variables, values, strict=True):
         digest.update(digests.value(variable, value))
     return digest.hexdigest()
+
+
+def digest_of(arrays: Iterable[Any]) -> bytes:
+    """Of what several arrays or tensors hold, one behind the other."""
+    digest = hashlib.blake2b(digest_size=20)
+    for array in arrays:
+        digest.update(_digested(array_of(array)))
+    return digest.digest()
 
 
 def _numbered(text: str, named: Iterable[Any]) -> str:

@@ -21,10 +21,12 @@ from equivcheck.evidence import ArmEvidence
 from equivcheck.replay.compiled import Ended, Rehearsal, Step, Tables, own_step
 from equivcheck.replay.course import Course, Values
 from equivcheck.replay.cut import Cut, Cuts, cut_of
-from equivcheck.replay.features import Prefix
+from equivcheck.replay.features import Prefix, bytes_of
 from equivcheck.replay.frontier import blank, stand_in
 from equivcheck.replay.graph import RefusedError
+from equivcheck.replay.key import digest_of
 from equivcheck.replay.likeness import Likeness, likeness
+from equivcheck.replay.memo import Memo
 from equivcheck.replay.supply import supply
 from equivcheck.replay.tables import tables_of
 from equivcheck.replay.workers import Workers
@@ -79,6 +81,24 @@ class Rehearsed:
     moved: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes of a training on variables of its own.
+
+    Attributes:
+        curves: ``(epochs, curves)``.
+        left: What it left in the variables that it moved, by their place.
+    """
+
+    curves: npt.NDArray[np.float64]
+    left: Mapping[int, tf.Tensor]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return self.curves.nbytes + sum(map(bytes_of, self.left.values()))
+
+
 #: What the steps are fed, from what the model's variables hold; and what moves before the cut, where something does.
 Feed = Callable[[Values, Callable[[int, int], None]], tuple[Tables, Course | None]]
 #: What decides that, of trainings that have it in common; None where it is not worth computing it only once.
@@ -102,6 +122,7 @@ class Ready:
         fixed: The variables that features are stored of, by ``id``.
         moved: As in ``Rehearsed``.
         light: A step of it is too little work for all cores.
+        kept: What came of trainings before that ran on variables of their own.
     """
 
     model: keras.Model
@@ -116,6 +137,7 @@ class Ready:
     fixed: frozenset[int]
     moved: float
     light: bool
+    kept: Memo[Any]
 
     def run(self, progress: Callable[[int, int], None]) -> Rehearsed:
         """Trains the model.
@@ -126,7 +148,8 @@ class Ready:
         Raises:
             RefusedError: The training was not that of ``fit``.
         """
-        curves, course = self._run(progress, held_by(self.model), self.state)
+        tables, course = self._fed(progress, held_by(self.model))
+        curves = self._run(progress, tables, self.state)
         if not self.cut.unmoved():
             raise RefusedError("it moves what lies before its frontier")
         for variable, value in [] if course is None else course.behind(len(curves)):
@@ -142,21 +165,42 @@ class Ready:
         """
         assert self.state is not None
         before = [start[id(variable)] for variable in self.state]
-        with self.rehearsal.variables(before) as own:
-            curves, course = self._run(progress, start, own)
-            after = values_of(own)
-        trained = zip(self.state, before, after, strict=True)
-        left = {id(variable): new for variable, old, new in trained if not same_memory(old, new)}
+        tables, course = self._fed(progress, start)
+
+        def train() -> Outcome:
+            with self.rehearsal.variables(before) as own:
+                curves = self._run(progress, tables, own)
+                after = zip(before, values_of(own), strict=True)
+                return Outcome(
+                    curves, {place: new for place, (old, new) in enumerate(after) if not same_memory(old, new)}
+                )
+
+        came_to = train() if self.stops else self.kept.get(self._decided_by(tables, before), train)
+        progress(self.epochs, self.epochs)
+        left = {id(self.state[place]): value for place, value in came_to.left.items()}
+        curves = came_to.curves
         left |= {id(variable): value for variable, value in ([] if course is None else course.behind(len(curves)))}
         return self._told(curves, left)
 
-    def _run(
-        self, progress: Callable[[int, int], None], start: Values, state: Sequence[Any] | None
-    ) -> tuple[npt.NDArray[np.float64], Course | None]:
+    def _fed(self, progress: Callable[[int, int], None], start: Values) -> tuple[Tables, Course | None]:
         tables, course = self.feed(start, progress)
-        tables = replace(tables, validation_batch_size=self.validation_batch_size)
+        return replace(tables, validation_batch_size=self.validation_batch_size), course
+
+    def _run(
+        self, progress: Callable[[int, int], None], tables: Tables, state: Sequence[Any] | None
+    ) -> npt.NDArray[np.float64]:
         with _asking(self.model, self.stops) as ended:
-            return self.rehearsal.run(tables, self.epochs, progress, state, ended), course
+            return self.rehearsal.run(tables, self.epochs, progress, state, ended)
+
+    def _decided_by(self, tables: Tables, before: Sequence[tf.Tensor]) -> tuple[Any, ...]:
+        """All that decides what comes of a training on variables of its own that nothing stops.
+
+        Different arms are often fed the same from the cut on: dropout that is off, and statistics that stand still,
+        each make the other's repair change nothing.
+        """
+        parts = (tables.order, tables.validation_order, *tables.train, *(tables.validation or ()), *before)
+        sizes = tables.batch_size, tables.validation_batch_size
+        return self.rehearsal, self.epochs, *sizes, digest_of(part for part in parts if part is not None)
 
     def _told(self, curves: npt.NDArray[np.float64], left: Values) -> Rehearsed:
         columns = zip(self.rehearsal.names, curves.T, strict=True)
@@ -244,6 +288,7 @@ def prepare(
         fixed=frozenset(map(id, cut.fixed)) - set(map(id, supplied.moving)),
         moved=moved,
         light=_is_light(cut.made[1], outline),
+        kept=rehearsals.cuts.kept,
     )
 
 

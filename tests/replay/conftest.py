@@ -10,7 +10,7 @@ import pytest
 def assert_as_fit(tensorflow):
     """Trains two equal arms, one by ``fit`` and one compiled, and compares all that can be seen.
 
-    The compiled one first on variables of its own, twice at once, which leaves no trace.
+    The compiled one first on variables of its own, asked for twice at once, which leaves no trace.
     """
 
     def compare(one, other, why=None):

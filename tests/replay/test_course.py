@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from equivcheck.spec import resolve
@@ -74,6 +75,34 @@ def test_trainings_that_take_one_order_share_it(built, runs, patch):
     assert len(runs) == 1
     assert given[0].why.endswith("was run by itself, epoch by epoch")
     assert [training.curves for training in given] == [by_fit(arm) for arm in arms]
+
+
+@pytest.mark.parametrize("patch", [NOISE, LEGACY])
+@pytest.mark.parametrize("changed", [False, True])
+def test_networks_made_anew_share_it_where_they_hold_the_same(tiny, runs, patch, changed):
+    """As arms in phases are; what moved is put into each one's own variables."""
+    from equivcheck.arms.build import Builder
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+    from equivcheck.trace.state import variables_of
+
+    builder = Builder(resolve(tiny.patched(patch)), shares=True)  # of its images
+    arms = []
+    for weighted in (False, changed, changed):
+        builder.bases.clear()
+        builder.fronts.clear()
+        arms.append(builder.build("frozen"))
+        if weighted:
+            kernel = next(each for each in arms[-1].model.non_trainable_variables if "kernel" in each.path)
+            kernel.assign(2 * kernel)
+    first, second, expected = arms
+    kept = Rehearsals()
+    trained(first, kept)
+    curves = train(second, lambda *_: None, rehearsals=kept).curves
+    assert len(runs) == 1 + changed
+    assert curves == train_by_fit(expected, lambda *_: None).curves
+    for ours, theirs in zip(variables_of(second.model), variables_of(expected.model), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,43 @@ def test_seeds_at_once_are_seeds_one_by_one(arm):
     assert len({repr(curves) for curves in together}) > 1
 
 
+@pytest.fixture
+def run(monkeypatch):
+    """What was trained, by the number of its epochs."""
+    from equivcheck.replay.compiled import Rehearsal
+
+    ran, plain = [], Rehearsal.run
+
+    def counted(self, tables, epochs, *rest):
+        ran.append(epochs)
+        return plain(self, tables, epochs, *rest)
+
+    monkeypatch.setattr(Rehearsal, "run", counted)
+    return ran
+
+
+def test_arms_that_are_fed_the_same_from_the_cut_on_are_trained_once(tiny, run, tmp_path):
+    """What is kept of each is what fit would leave in it."""
+    from equivcheck.arms.build import Builder
+    from equivcheck.replay.rehearse import Rehearsals
+    from equivcheck.replay.training import train, train_by_fit
+
+    patches = ({}, {"backbone.call": "inference"}, {"training.shuffle": False})  # nothing in it draws or averages
+    first, again, expected = (
+        [Builder(resolve(tiny.patched({"training.epochs": 2, **patch}))).build("frozen") for patch in patches]
+        for _ in range(3)
+    )
+    rehearsals = Rehearsals()
+    curves = [begun(arm, rehearsals, tmp_path)() for arm in first]
+    assert len(run) == 2  # another order is another training
+    kept = [train(arm, lambda *_: None, folder=tmp_path) for arm in again]
+    assert len(run) == 2
+    wanted = [train_by_fit(arm, lambda *_: None) for arm in expected]
+    assert curves == [each.curves for each in kept] == [each.curves for each in wanted]
+    for ours, theirs in zip(kept, wanted, strict=True):
+        assert all(map(np.array_equal, ours.weights, theirs.weights))
+
+
 def test_what_it_keeps_is_what_a_training_alone_keeps(arm, tmp_path):
     from equivcheck.replay.rehearse import Rehearsals
     from equivcheck.replay.training import train
