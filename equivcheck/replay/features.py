@@ -173,7 +173,7 @@ def handles_of(moving: Sequence[Any], own: Sequence[tf.Variable]) -> dict[int, t
 
 def bytes_of(table: tf.Tensor) -> int:
     """Memory that a table takes."""
-    return int(np.prod(table.shape)) * int(table.dtype.size)
+    return int(table.shape.num_elements()) * int(table.dtype.size)
 
 
 def _traced(model: keras.Model, found: Frontier, x: tf.Tensor, size: int | None, *, training: bool) -> Traced:
