@@ -296,7 +296,7 @@ class Builder:
         with self._at("frozen", "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
         with self._at("frozen", "augmentation" if augmentation else "backbone"):
-            return backbone, _front(spec, backbone, augmentation)
+            return backbone, _up_to_head(spec, backbone, augmentation)
 
     def _images(self, name: ArmName, spec: ArmSpec, train: Samples, validation: Samples, training: Training) -> _Images:
         """What the backbone is fed, of both splits; of arms that share a base made once for all seeds."""
@@ -449,7 +449,7 @@ def _whole_batches(images: npt.NDArray[np.float32], batch_size: int) -> npt.NDAr
     return images[:kept]
 
 
-def _front(
+def _up_to_head(
     spec: ArmSpec, backbone: keras.Model, augmentation: list[keras.layers.Layer]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """The frozen arm's model as far as the head: its input, and the features that its head is put on."""

@@ -82,7 +82,7 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class _Finished:
     """What comes of a training on variables of its own.
 
     Attributes:
@@ -167,11 +167,11 @@ class Ready:
         before = [start[id(variable)] for variable in self.state]
         tables, course = self._fed(progress, start)
 
-        def train() -> Outcome:
+        def train() -> _Finished:
             with self.rehearsal.variables(before) as own:
                 curves = self._run(progress, tables, own)
                 after = zip(before, values_of(own), strict=True)
-                return Outcome(
+                return _Finished(
                     curves, {place: new for place, (old, new) in enumerate(after) if not same_memory(old, new)}
                 )
 
