@@ -63,6 +63,12 @@ class Tables:
         )
 
     @property
+    def arrays(self) -> tuple[Any, ...]:
+        """All that it holds: with the sizes of batches, what decides a training that is fed it."""
+        orders = (order for order in (self.order, self.validation_order) if order is not None)
+        return (*orders, *self.train, *(self.validation or ()))
+
+    @property
     def _evaluated(self) -> int:
         """Rows that one evaluation takes."""
         return self.validated if self.validation_order is None else int(self.validation_order.shape[1])

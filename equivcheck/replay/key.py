@@ -112,8 +112,7 @@ def key_of(
     flags = [layer.trainable for layer in model._flatten_layers()]  # noqa: SLF001  (no public list)
     about = [_about(arm), joined, flags, tables.batch_size, tables.validation_batch_size]
     digest = hashlib.blake2b(json.dumps([*about, made_of], sort_keys=True).encode(), digest_size=20)
-    orders = [order for order in (tables.order, tables.validation_order) if order is not None]
-    digest.update(digest_of((*orders, *tables.train, *(tables.validation or ()))))
+    digest.update(digest_of(tables.arrays))
     variables = variables_of(model)
     values = values_of(variables) if held is None else [held[id(variable)] for variable in variables]
     for variable, value in zip(variables, values, strict=True):

@@ -176,7 +176,7 @@ class Ready:
                 )
 
         came_to = train() if self.stops else self.kept.get(self._decided_by(tables, before), train)
-        progress(self.epochs, self.epochs)
+        progress(self.epochs, self.epochs)  # which one that was finished before has told nobody
         left = {id(self.state[place]): value for place, value in came_to.left.items()}
         curves = came_to.curves
         left |= {id(variable): value for variable, value in ([] if course is None else course.behind(len(curves)))}
@@ -195,12 +195,10 @@ class Ready:
     def _decided_by(self, tables: Tables, before: Sequence[tf.Tensor]) -> tuple[Any, ...]:
         """All that decides what comes of a training on variables of its own that nothing stops.
 
-        Different arms are often fed the same from the cut on: dropout that is off, and statistics that stand still,
-        each make the other's repair change nothing.
+        Different arms are often fed the same from the cut on: where one repair switches off what another would have.
         """
-        parts = (tables.order, tables.validation_order, *tables.train, *(tables.validation or ()), *before)
         sizes = tables.batch_size, tables.validation_batch_size
-        return self.rehearsal, self.epochs, *sizes, digest_of(part for part in parts if part is not None)
+        return self.rehearsal, self.epochs, *sizes, digest_of((*tables.arrays, *before))
 
     def _told(self, curves: npt.NDArray[np.float64], left: Values) -> Rehearsed:
         columns = zip(self.rehearsal.names, curves.T, strict=True)

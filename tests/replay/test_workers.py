@@ -134,7 +134,7 @@ def test_seeds_at_once_are_seeds_one_by_one(arm):
 
 @pytest.fixture
 def run(monkeypatch):
-    """What was trained, by the number of its epochs."""
+    """The epochs of each training that was run."""
     from equivcheck.replay.compiled import Rehearsal
 
     ran, plain = [], Rehearsal.run
