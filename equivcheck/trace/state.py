@@ -11,7 +11,7 @@ import numpy as np
 from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute  # no public reader
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-from equivcheck.trace.memory import assign, values_of
+from equivcheck.trace.memory import put_back, values_of
 
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
@@ -46,7 +46,7 @@ def restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
     try:
         yield
     finally:
-        assign(own, kept)
+        put_back(own, kept)
 
 
 @contextmanager
