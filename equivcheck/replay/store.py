@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -50,16 +52,15 @@ def read(folder: Path, key: str) -> Stored | None:
         # Opened here, because np.load leaves open what it fails on.
         with _path(folder, key).open("rb") as file:
             archive = np.load(file, allow_pickle=False)
-            names = [str(name) for name in archive["names"]]
-            values = archive["curves"]
-            weights = {int(place): archive[f"weight{place}"] for place in archive["places"]}
-            why = str(archive["why"])
-            if str(archive["checksum"]) != _checksum(names, why, values, weights):
+            about, values, packed = str(archive["about"]), archive["curves"], archive["weights"]
+            if str(archive["checksum"]) != _checksum(about, values, packed):
                 return None
+        told = json.loads(about)
+        weights = _unpacked(packed, told["weights"])
+        curves = {name: tuple(map(float, column)) for name, column in zip(told["curves"], values, strict=True)}
     except Exception:  # noqa: BLE001  (zip, zlib and NumPy each have their own for a broken file; it is run again)
         return None
-    curves = {name: tuple(map(float, column)) for name, column in zip(names, values, strict=True)}
-    return Stored(curves, weights, why)
+    return Stored(curves, weights, told["why"])
 
 
 def write(folder: Path, key: str, stored: Stored) -> None:
@@ -70,17 +71,18 @@ def write(folder: Path, key: str, stored: Stored) -> None:
         key: ``key.key_of``.
         stored: The outcome. All curves have the same number of epochs.
     """
-    names, values = list(stored.curves), np.array(list(stored.curves.values()), np.float64)
-    content: dict[str, Any] = {f"weight{place}": weight for place, weight in stored.weights.items()}
-    content |= {"names": np.array(names), "curves": values, "places": np.array(list(stored.weights), np.int64)}
-    content |= {"why": np.array(stored.why)}
-    content["checksum"] = np.array(_checksum(names, stored.why, values, stored.weights))
+    values = np.array(list(stored.curves.values()), np.float64)
+    # Packed, because an archive takes as long for each array as for the bytes of hundreds.
+    packed = np.concatenate([*map(_bytes, stored.weights.values()), np.zeros(0, np.uint8)])
+    shapes = [[place, weight.dtype.name, weight.shape] for place, weight in stored.weights.items()]
+    about = json.dumps({"curves": list(stored.curves), "weights": shapes, "why": stored.why})
+    checksum = _checksum(about, values, packed)
     with contextlib.suppress(OSError):  # a full disk, a folder that is not ours
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
             try:
-                np.savez(file, **content)
+                np.savez(file, curves=values, weights=packed, about=about, checksum=checksum)
                 file.flush()
                 Path(file.name).replace(_path(folder, key))
             except BaseException:
@@ -101,9 +103,24 @@ def _path(folder: Path, key: str) -> Path:
     return folder / f"replay-{key}.npz"
 
 
-def _checksum(names: Sequence[str], why: str, values: npt.NDArray[Any], weights: Mapping[int, npt.NDArray[Any]]) -> str:
-    digest = hashlib.blake2b(repr((list(names), why, list(weights))).encode(), digest_size=16)
-    for array in (values, *weights.values()):
+def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _unpacked(packed: npt.NDArray[np.uint8], shapes: Sequence[Any]) -> dict[int, npt.NDArray[Any]]:
+    """What was packed, by place."""
+    kinds = [np.dtype(name) for _, name, _ in shapes]
+    sizes = [kind.itemsize * math.prod(shape) for kind, (_, _, shape) in zip(kinds, shapes, strict=True)]
+    parts = np.split(packed, np.cumsum(sizes)[:-1]) if sizes else []
+    return {
+        int(place): part.copy().view(kind).reshape(shape)
+        for part, kind, (place, _, shape) in zip(parts, kinds, shapes, strict=True)
+    }
+
+
+def _checksum(about: str, *arrays: npt.NDArray[Any]) -> str:
+    digest = hashlib.blake2b(about.encode(), digest_size=16)
+    for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
