@@ -80,20 +80,31 @@ class WrappingBatches(keras.utils.PyDataset):
 
     def batches_from(self, start: int) -> int:
         """Batches that make an epoch which starts with this one, counted from the generator's first."""
-        seen = batches = 0
-        while seen < self.samples:
-            seen += len(self._rows(start + batches))
-            batches += 1
-        return batches
+        return _batches(len(self.x), self.size, self.samples, start % self._pass)
+
+    @property
+    def _pass(self) -> int:
+        """Batches of one pass through the rows."""
+        return -(-len(self.x) // self.size)
 
     def _rows(self, batch: int) -> npt.NDArray[np.int64]:
-        a_pass = -(-len(self.x) // self.size)
-        number, place = divmod(batch, a_pass)
+        number, place = divmod(batch, self._pass)
         # A new order was drawn where the last batch of a pass was a smaller one; where the batch size divides the
         # samples, the iterator never came back to its first batch, and one order was repeated for ever.
         drawn = number if len(self.x) % self.size else 0
         order = _order(len(self.x), self.seed, drawn)
         return order[place * self.size : (place + 1) * self.size]
+
+
+@lru_cache(maxsize=1024)
+def _batches(rows: int, size: int, samples: int, place: int) -> int:
+    """Batches that make an epoch of so many samples which starts with this one of a pass."""
+    seen = batches = 0
+    while seen < samples:
+        first = (place + batches) % -(-rows // size) * size
+        seen += min(size, rows - first)
+        batches += 1
+    return batches
 
 
 @lru_cache(maxsize=64)
