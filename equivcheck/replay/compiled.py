@@ -6,8 +6,7 @@ left out is what ``fit`` does around them: pulling batches, callbacks, and leavi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,8 @@ import tensorflow as tf
 
 from equivcheck.replay.graph import RefusedError, captured, refuse_unrepeatable
 from equivcheck.replay.patience import portions
-from equivcheck.trace.memory import assign, raw
+from equivcheck.replay.spare import Spare
+from equivcheck.trace.memory import raw
 from equivcheck.trace.state import variables_of
 
 #: Runs one step of the model on a batch; ``training`` chooses between ``train_step`` and ``test_step``.
@@ -91,6 +91,7 @@ class Rehearsal:
     Attributes:
         names: The curves, in the order of the columns that ``run`` returns.
         state: The variables of the model that was traced, as given.
+        spare: Others to train in their place.
     """
 
     def __init__(self, model: keras.Model, tables: Tables, step: Step, state: Sequence[Any] | None = None) -> None:
@@ -120,26 +121,7 @@ class Rehearsal:
         )
         refuse_unrepeatable(self._run)
         self._places = captured(self._run, self.state)
-        self._spare: list[list[tf.Variable]] = []
-
-    @contextmanager
-    def variables(self, values: Sequence[tf.Tensor]) -> Iterator[list[tf.Variable]]:
-        """Variables that hold these values, for one training; afterwards they serve another.
-
-        Making them takes as long as a short training.
-
-        Args:
-            values: Of the traced model's state, in its order.
-        """
-        try:
-            mine = self._spare.pop()
-        except IndexError:  # not asked for before: other threads take from it as well
-            mine = [tf.Variable(value) for value in values]
-        assign(mine, values)
-        try:
-            yield mine
-        finally:
-            self._spare.append(mine)
+        self.spare = Spare()
 
     def run(
         self,

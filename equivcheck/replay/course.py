@@ -76,18 +76,18 @@ def course_of(
 
     def run() -> Course:
         begins = [start[id(variable)] for variable in traced.moves]
-        own = [tf.Variable(value) for value in begins]
-        handles = handles_of(traced.moves, own)
         worked_out = drift_of(prefix, traced, x, order, batch_size=batch_size, start=begins)
         features: list[tf.Tensor] = []
         held: list[tuple[tf.Tensor, ...]] = []
-        for epoch, taken in enumerate(order):
-            features += traced(x, taken, batch_size, handles)
-            held.append(tuple(values_of(own)))
-            if worked_out is not None and epoch == 0 and _begins_with(worked_out, tf.concat(features, 0), held[0]):
-                told(len(order), len(order))
-                return Course(key, worked_out.features, traced.moves, worked_out.held)
-            told(epoch + 1, len(order))
+        with prefix.spare.variables(begins) as own:
+            handles = handles_of(traced.moves, own)
+            for epoch, taken in enumerate(order):
+                features += traced(x, taken, batch_size, handles)
+                held.append(tuple(values_of(own)))
+                if worked_out is not None and epoch == 0 and _begins_with(worked_out, tf.concat(features, 0), held[0]):
+                    told(len(order), len(order))
+                    return Course(key, worked_out.features, traced.moves, worked_out.held)
+                told(epoch + 1, len(order))
         return Course(key, tf.concat(features, 0), traced.moves, tuple(held))
 
     course: Course = prefix.kept.get(key, run)
@@ -132,12 +132,12 @@ def _evaluated(
     traced = prefix.trace(x, order.shape[1], batch_size=batch_size, training=False)
 
     def run() -> tf.Tensor:
-        own = [tf.Variable(value) for value in course.held[0]]
-        handles = handles_of(course.variables, own)
         features: list[tf.Tensor] = []
-        for held, taken in zip(course.held, order, strict=True):
-            assign(own, held)
-            features += traced(x, taken, batch_size, handles)
+        with prefix.spare.variables(course.held[0]) as own:
+            handles = handles_of(course.variables, own)
+            for held, taken in zip(course.held, order, strict=True):
+                assign(own, held)
+                features += traced(x, taken, batch_size, handles)
         return tf.concat(features, 0)
 
     table: tf.Tensor = prefix.kept.get((course.key, len(x), batch_size, order.shape, order.tobytes()), run)

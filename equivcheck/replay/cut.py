@@ -13,11 +13,12 @@ from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
 from equivcheck.replay.course import Values
 from equivcheck.replay.eligible import has_plain_steps
-from equivcheck.replay.features import Prefix, Traced, bytes_of
+from equivcheck.replay.features import Graphs, Prefix, Shared, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
 from equivcheck.replay.key import Digests, is_stock
-from equivcheck.replay.likeness import alike_before
+from equivcheck.replay.likeness import alike_before, before, held_in
 from equivcheck.replay.memo import Memo
+from equivcheck.replay.spare import Spare
 from equivcheck.replay.supply import epoch_by_epoch
 from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import layers_by_path
@@ -85,16 +86,18 @@ class Cuts:
         tried: Where networks can be cut, for others of the same layers; by everything that decides that.
         prefixes: Networks up to a cut, for arms that have the same one; by layers, weights and data. With the arm that
             each is of.
-        graphs: Their graphs, by what decides these.
+        graphs: Their graphs, by what decides these but for the size of batches.
         kept: What was computed with them.
+        spare: Variables to compute with in the place of theirs.
         digests: What of their models was digested.
     """
 
     known: dict[tuple[int, ...], Cut] = field(default_factory=dict)
     tried: dict[tuple[object, ...] | None, _Tried] = field(default_factory=dict)
     prefixes: dict[tuple[object, ...], tuple[Arm, Prefix]] = field(default_factory=dict)
-    graphs: dict[str, dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]]] = field(default_factory=dict)
+    graphs: dict[str, Graphs] = field(default_factory=dict)
     kept: Memo[Any] = field(default_factory=lambda: Memo(_bytes, _MOST_BYTES))
+    spare: Spare = field(default_factory=Spare)
     digests: Digests = field(default_factory=Digests)
 
 
@@ -115,22 +118,27 @@ class _Tried:
     Attributes:
         x: The samples of the passes.
         fit: The pass of its ``train_step``.
+        test: The pass of its ``test_step``; None where the network is not cut at all.
         moved: Where the variables that moved belong: the path of a layer, and a place among its variables.
         still: The frontier before which nothing moves.
         further: One behind it, where what moves before it is run through epoch by epoch.
         calm: The frontier of evaluation alone, where there is none before which nothing moves.
         follows: Whether more than generators moves.
         why: Why the network is not cut at all.
+        likes: What decides the graph up to a call, by its path and whether it is one of training; of all networks of
+            the same layers.
     """
 
     x: tf.Tensor
     fit: Pass
+    test: Pass | None = None
     moved: tuple[tuple[str, int], ...] = ()
     still: Frontier | None = None
     further: Frontier | None = None
     calm: Frontier | None = None
     follows: bool = False
     why: str = ""
+    likes: dict[tuple[str, bool], str | None] = field(default_factory=dict)
 
     def of(self, model: keras.Model) -> _Tried:
         """The same of another network of the same layers."""
@@ -139,7 +147,8 @@ class _Tried:
         still, further, calm = (
             None if each is None else each.of(layers) for each in (self.still, self.further, self.calm)
         )
-        return replace(self, fit=self.fit.of(layers, moved), still=still, further=further, calm=calm)
+        fit, test = self.fit.of(layers, moved), self.test and self.test.of(layers, frozenset())
+        return replace(self, fit=fit, test=test, still=still, further=further, calm=calm)
 
 
 def cut_of(arm: Arm, tables: Tables, cuts: Cuts, held: Values | None = None) -> Cut:
@@ -161,8 +170,8 @@ def cut_of(arm: Arm, tables: Tables, cuts: Cuts, held: Values | None = None) -> 
         return known
     tried = _tried(arm, tables.train[0], cuts)
     fit, way = tried.fit, _way(tried, tables, epochs)
-    prefix = None if way.train is None else _prefix(arm, fit, way.train, tried.x, cuts)
-    calm = prefix if way.calm is way.train else None if way.calm is None else _prefix(arm, fit, way.calm, tried.x, cuts)
+    prefix = None if way.train is None else _prefix(arm, tried, way.train, cuts)
+    calm = prefix if way.calm is way.train else None if way.calm is None else _prefix(arm, tried, way.calm, cuts)
     fixed = tuple(_before(arm.model, way.calm or way.train))
     unseen = frozenset(call.path for call in fit.calls if not fit.moved & _seeds(call.layer))
     made = fit.made, (fit if way.train is None else way.train).made
@@ -202,8 +211,15 @@ def _decides_frontiers(arm: Arm, x: tf.Tensor, digests: Digests) -> tuple[object
         layers = digests.network(model)
     except (TypeError, ValueError, NotImplementedError):  # something that only its own class could describe
         return None
-    flags = tuple(layer.trainable for layer in model._flatten_layers())  # noqa: SLF001  (no public list)
+    parts = model._flatten_layers()  # noqa: SLF001  (no public list)
+    flags = tuple((layer.trainable, _adapted(layer)) for layer in parts)
     return arm.name, type(model), layers, flags, tuple(x.shape[1:]), x.dtype
+
+
+def _adapted(layer: keras.Operation) -> tuple[bytes, ...]:
+    """What a layer computes with that its configuration does not tell and no variable holds."""
+    held = values_of(layer.weights) if isinstance(layer, keras.layers.Normalization) else ()
+    return tuple(value.numpy().tobytes() for value in held)
 
 
 def _frontiers(arm: Arm, x: tf.Tensor) -> _Tried:
@@ -226,6 +242,7 @@ def _frontiers(arm: Arm, x: tf.Tensor) -> _Tried:
     return _Tried(
         x,
         fit,
+        calm,
         still=still,
         further=None if further is still else further,
         calm=find_calm_frontier(model, x, fit, calm) if still is None else None,
@@ -283,33 +300,47 @@ def _keeps(found: Frontier, tables: Tables, *, training: bool) -> bool:
     return int(np.prod(found.shape)) * int(found.feature.dtype.size) * taken <= max(_MOST_BYTES, images)
 
 
-def _prefix(arm: Arm, fit: Pass, found: Frontier, tried: tf.Tensor, cuts: Cuts) -> Prefix:
+def _prefix(arm: Arm, tried: _Tried, found: Frontier, cuts: Cuts) -> Prefix:
     """The arm's network up to a cut; what is kept of one serves all that are made and weighted alike and fed the same.
 
     Args:
         arm: The arm.
-        fit: A pass of its network, with all its calls.
+        tried: Its network, with all calls of both passes.
         found: Where it is cut.
-        tried: The samples of that pass.
         cuts: Where it is kept.
     """
-    like, variables = alike_before(arm.model, fit, found, tried)
+    alike = {training: _alike(arm.model, tried, found.path, training=training) for training in (True, False)}
     if arm.made_by is not None:  # whose layers may be called in any way
-        return Prefix(arm.model, found, variables, cuts.kept)
+        return Prefix(arm.model, found, {training: Shared(each) for training, (_, each) in alike.items()}, cuts.kept)
     splits = (arm.train, arm.validation)
     fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
-    before = {found.path, *found.skipped}
-    made_of = like or tuple((call.path, call.flag, _made_of(call.layer)) for call in fit.calls if call.path in before)
+    skipped = {found.path, *found.skipped}
+    likes = tuple(like for like, _ in alike.values())
+    known_likes = None not in likes
+    calls = tuple((call.path, call.flag, _made_of(call.layer)) for call in tried.fit.calls if call.path in skipped)
     fixed = _before(arm.model, found)
     values = b"".join(map(cuts.digests.value, fixed, values_of(fixed)))
-    key = (found.path, found.shape, *fed, made_of, values)
-    graphs = {} if like is None else cuts.graphs.setdefault(like, {})
-    own = Prefix(arm.model, found, variables, cuts.kept, graphs)
+    key = (found.path, found.shape, *fed, likes if known_likes else calls, values)
+    shared = {
+        training: Shared(each, {} if like is None else cuts.graphs.setdefault(like, {}))
+        for training, (like, each) in alike.items()
+    }
+    own = Prefix(arm.model, found, shared, cuts.kept, cuts.spare)
     # With the arm, so that nothing else can take the place of its layers and rows in memory.
     _, known = cuts.prefixes.setdefault(key, (arm, own))
-    if like is None:
+    if not known_likes:
         return replace(known, found=found)  # the same layers; what lies behind it is this arm's own
     return replace(own, name=known.name)
+
+
+def _alike(model: keras.Model, tried: _Tried, path: str, *, training: bool) -> tuple[str | None, tuple[Any, ...]]:
+    """What ``alike_before`` says of one pass; the text was made for another network of the same layers, mostly."""
+    passed = tried.fit if training else tried.test
+    assert passed is not None
+    calls = before(passed, path)
+    if (path, training) not in tried.likes:
+        tried.likes[path, training] = alike_before(model, calls, tried.x)
+    return tried.likes[path, training], held_in(calls)
 
 
 def _made_of(layer: keras.Operation) -> object:

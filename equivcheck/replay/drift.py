@@ -89,7 +89,7 @@ def drift_of(
         return None
     each = dict(sorted(each.items()))  # so that every order of the same batches finds them
     key = (prefix.name, "batches"), len(x), batch_size, *each
-    known: Batches = prefix.kept.get(key, lambda: _run(traced, x, list(each.values()), batch_size, start))
+    known: Batches = prefix.kept.get(key, lambda: _run(prefix, traced, x, list(each.values()), batch_size, start))
     number = {rows: place for place, rows in enumerate(each)}
     place = np.array([number[rows.tobytes()] for rows in batches]).reshape(len(order), -1)
     held = _followed(place, known.added, start, momenta)
@@ -113,18 +113,23 @@ def _momenta(model: keras.Model, moving: Sequence[Any]) -> list[float] | None:
 
 
 def _run(
-    traced: Traced, x: tf.Tensor, each: Sequence[npt.NDArray[np.int64]], batch_size: int, start: Sequence[tf.Tensor]
+    prefix: Prefix,
+    traced: Traced,
+    x: tf.Tensor,
+    each: Sequence[npt.NDArray[np.int64]],
+    batch_size: int,
+    start: Sequence[tf.Tensor],
 ) -> Batches:
     """Each batch, from statistics of zero."""
     zeros = [tf.zeros_like(value) for value in start]
-    own = [tf.Variable(zero) for zero in zeros]
-    handles = handles_of(traced.moves, own)
     features: list[tf.Tensor] = []
     added = []
-    for rows in each:
-        assign(own, zeros)
-        features += traced(x, rows, batch_size, handles)
-        added.append(_joined(values_of(own)))
+    with prefix.spare.variables(zeros) as own:
+        handles = handles_of(traced.moves, own)
+        for rows in each:
+            assign(own, zeros)
+            features += traced(x, rows, batch_size, handles)
+            added.append(_joined(values_of(own)))
     return Batches(tf.concat(features, 0), np.stack(added))
 
 
@@ -146,16 +151,20 @@ def _followed(
     ends = np.cumsum([int(tf.size(value)) for value in start])[:-1]
     if _has_tiny(added):
         return None
-    held = []
+    behind = []
     for epoch in place:
         for batch in epoch:
             moving *= rates
             if _has_tiny(moving):
                 return None
             moving += added[batch]
-        parts = zip(np.split(moving, ends), start, strict=True)
-        held.append(tuple(tf.constant(part.reshape(value.shape)) for part, value in parts))
-    return None if _has_tiny(moving) else tuple(held)
+        behind.append(moving.copy())
+    if _has_tiny(moving):
+        return None
+    parts = zip(np.split(np.stack(behind), ends, axis=1), start, strict=True)
+    # One tensor a variable, taken apart: a tensor for each number of few would take most of the time.
+    held = (tf.unstack(tf.constant(part.reshape(len(place), *value.shape))) for part, value in parts)
+    return tuple(zip(*held, strict=True))
 
 
 def _has_tiny(numbers: _Floats) -> bool:

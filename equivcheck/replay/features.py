@@ -15,6 +15,7 @@ from equivcheck.replay.frontier import Frontier
 from equivcheck.replay.graph import captured, refuse_unrepeatable, touched
 from equivcheck.replay.memo import Memo
 from equivcheck.replay.patience import portions
+from equivcheck.replay.spare import Spare
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.memory import raw
 from equivcheck.trace.state import variables_of
@@ -76,11 +77,28 @@ class Traced:
             given if variable is None else mine[id(variable)] if id(variable) in mine else raw(variable).handle
             for variable, given in zip(self.worked_on, self.concrete.captured_inputs, strict=True)
         ]
-        rows, size = tf.constant(taken), tf.constant(batch_size)
+        size = tf.constant(batch_size)
         for first, count in portions(-(-len(taken) // batch_size)):
-            part = rows[first * batch_size : (first + count) * batch_size]
+            part = tf.constant(taken[first * batch_size : (first + count) * batch_size])
             # That a graph may work on other variables of the same types has no public name.
             yield self.concrete._call_flat([x, part, size], worked_on)  # noqa: SLF001
+
+
+#: Graphs, by the batch size, where that is fixed; with the variables of the network that was traced.
+Graphs = dict[int | None, tuple[Traced, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a network has in common with others that do the same up to a frontier.
+
+    Attributes:
+        variables: All that it holds up to there, in an order that all have.
+        graphs: Of any of them.
+    """
+
+    variables: tuple[Any, ...]
+    graphs: Graphs = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +108,18 @@ class Prefix:
     Attributes:
         model: The model.
         found: Its frontier, or the same one of another model that is equal up to there.
-        variables: All that it holds up to there.
+        shared: With networks like this one, by whether it runs as ``train_step`` does.
         kept: What was computed with this network and with others, by everything that decides it.
-        graphs: Of networks like this one, with the variables of the one that was traced; as ``traced``.
+        spare: Variables to work on in the place of those that move.
         traced: By batch size, where that is fixed, and mode.
         name: Stands for the network in what is kept.
     """
 
     model: keras.Model
     found: Frontier
-    variables: tuple[Any, ...]
+    shared: Mapping[bool, Shared]
     kept: Memo[Any]
-    graphs: dict[tuple[int | None, bool], tuple[Traced, tuple[Any, ...]]] = field(default_factory=dict)
+    spare: Spare = field(default_factory=Spare)
     traced: dict[tuple[int | None, bool], Traced] = field(default_factory=dict)
     name: object = field(default_factory=object)
 
@@ -120,14 +138,15 @@ class Prefix:
         size = batch_size if taken % batch_size == 0 else None
         way = size, training
         if way not in self.traced:
-            graph, variables = self.graphs.get(way) or (None, ())
+            mine = self.shared[training]
+            graph, variables = mine.graphs.get(size) or (None, ())
             if graph is None:
                 self.traced[way] = graph = _traced(self.model, self.found, x, size, training=training)
-                known = set(map(id, self.variables))
+                known = set(map(id, mine.variables))
                 if all(id(variable) in known for variable in graph.worked_on):  # nothing else makes others unlike it
-                    self.graphs[way] = graph, self.variables
+                    mine.graphs[size] = graph, mine.variables
             else:
-                self.traced[way] = graph.of(variables, self.variables)
+                self.traced[way] = graph.of(variables, mine.variables)
         return self.traced[way]
 
     def features(self, x: tf.Tensor, order: npt.NDArray[np.int64], *, batch_size: int, training: bool) -> tf.Tensor:

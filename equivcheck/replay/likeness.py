@@ -101,8 +101,7 @@ def likeness(
 
 def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
     """The layers and who feeds whom; None where a tensor comes from elsewhere, or a layer's own code decides."""
-    # What a router holds is called by itself, and says all; of any other composite its own code decides.
-    single = [call for call in calls if not (is_router(call.layer) or type(call.layer) is InferenceMode)]
+    single = _single(calls)
     if any(is_composite(call.layer) or "call" in vars(call.layer) for call in single):
         return None  # a layer whose call was put in its place does not do what its configuration says
     made: dict[int, int] = {id(start): -1}
@@ -119,30 +118,48 @@ def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
             configuration["holds"] = [np.array(weight).tolist() for weight in call.layer.weights]
         kind = type(call.layer)
         feeds = [made[id(tensor)] for tensor in call.inputs]
-        described.append([{"module": kind.__module__, "class": kind.__name__}, configuration, call.flag, feeds])
+        described.append([{"module": kind.__module__, "class": kind.__name__}, configuration, _flag(call), feeds])
         for tensor in tf.nest.flatten(call.outputs):
             made.setdefault(id(tensor), number)
     return described
 
 
-def alike_before(model: keras.Model, fit: Pass, found: Frontier, x: tf.Tensor) -> tuple[str | None, tuple[Any, ...]]:
-    """What decides the graph of a model up to its frontier, and the variables there, in an order that such models have.
+def _single(calls: Sequence[Call]) -> list[Call]:
+    """Without the calls of what only hands on: what it holds is called by itself, and says all."""
+    return [call for call in calls if not (is_router(call.layer) or type(call.layer) is InferenceMode)]
+
+
+def _flag(call: Call) -> bool | None:
+    """The ``training`` value of a call, where that decides anything: not for frozen BatchNormalization of Keras 3."""
+    frozen = type(call.layer) is keras.layers.BatchNormalization and not call.layer.trainable
+    return None if frozen else call.flag
+
+
+def before(passed: Pass, path: str) -> tuple[Call, ...]:
+    """The calls of a pass up to one, with it."""
+    place = next(number for number, call in enumerate(passed.calls) if call.path == path)
+    return passed.calls[: place + 1]
+
+
+def held_in(calls: Sequence[Call]) -> tuple[Any, ...]:
+    """The variables that calls up to a frontier hold, in an order that all models have that are alike up to there."""
+    return tuple({id(each): each for call in _single(calls) for each in variables_of_layer(call.layer)}.values())
+
+
+def alike_before(model: keras.Model, calls: Sequence[Call], x: tf.Tensor) -> str | None:
+    """What decides the graph of a model up to its frontier; None where it is not known.
+
+    Whether a pass is one of training shows only in what it makes of the layers: a network that is kept in inference
+    mode has one graph for both.
 
     Args:
         model: A compiled and built model.
-        fit: A few samples through it, as ``train_step`` does it.
-        found: Its frontier.
+        calls: A few samples through it up to there, as ``train_step`` or as ``test_step`` does it.
         x: The samples of that pass.
-
-    Returns:
-        None as the first, where it is not known.
     """
-    place = next(number for number, call in enumerate(fit.calls) if call.path == found.path)
-    calls = fit.calls[: place + 1]
-    held = {id(each): each for call in calls for each in variables_of_layer(call.layer)}
     layers = _described(calls, x) if has_plain_steps(model) and is_router(model) else None
-    parts = [layers, [[str(each.dtype), list(each.shape)] for each in held.values()], list(x.shape[1:]), x.dtype.name]
-    return None if layers is None else _as_key(parts), tuple(held.values())
+    held = [[str(each.dtype), list(each.shape)] for each in held_in(calls)]
+    return None if layers is None else _as_key([layers, held, list(x.shape[1:]), x.dtype.name])
 
 
 def _as_key(parts: Any) -> str | None:

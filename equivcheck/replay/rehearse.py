@@ -168,7 +168,7 @@ class Ready:
         tables, course = self._fed(progress, start)
 
         def train() -> _Finished:
-            with self.rehearsal.variables(before) as own:
+            with self.rehearsal.spare.variables(before) as own:
                 curves = self._run(progress, tables, own)
                 after = zip(before, values_of(own), strict=True)
                 return _Finished(

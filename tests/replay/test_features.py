@@ -36,10 +36,10 @@ def network(kind):
 
 
 def prefix_of(model, found):
-    from equivcheck.replay.features import Prefix, bytes_of
+    from equivcheck.replay.features import Prefix, Shared, bytes_of
     from equivcheck.replay.memo import Memo
 
-    return Prefix(model, found, (), Memo(bytes_of, 1 << 20))
+    return Prefix(model, found, {True: Shared(()), False: Shared(())}, Memo(bytes_of, 1 << 20))
 
 
 @pytest.fixture
@@ -219,3 +219,33 @@ def test_networks_that_normalize_by_what_they_were_adapted_to_share_no_graph(ten
         given.append(prefix)
     (one, other) = (next(iter(prefix.traced.values())).concrete for prefix in given)
     assert one is not other
+
+
+@pytest.mark.parametrize(
+    ("patch", "graphs"),
+    [
+        ({"backbone.call": "inference", "keras_semantics": "1.2"}, 1),  # every layer is told the same in both modes
+        ({}, 1),  # today's frozen BatchNormalization does the same whatever it is told
+        ({"keras_semantics": "1.2"}, 2),
+    ],
+    ids=str,
+)
+def test_training_and_evaluation_share_a_graph_where_no_layer_tells_them_apart(tiny, patch, graphs):
+    from equivcheck.arms.build import Builder
+    from equivcheck.replay.cut import Cuts, cut_of
+    from equivcheck.replay.eligible import build
+    from equivcheck.replay.tables import tables_of
+    from equivcheck.spec import resolve
+
+    arm = Builder(resolve(tiny.patched({"training.batch_size": 4, **patch}))).build("frozen")
+    build(arm)
+    tables = tables_of(arm)
+    prefix = cut_of(arm, tables, Cuts()).prefix
+    x = tables.train[0]
+    traced = [prefix.trace(x, len(x), batch_size=4, training=training) for training in (True, False)]
+    assert len({id(each.concrete) for each in traced}) == graphs
+    alone = cut_of(arm, tables, Cuts()).prefix.trace(x, len(x), batch_size=4, training=False)
+    assert alone.concrete is not traced[0].concrete
+    rows = np.arange(len(x))
+    for shared, own in zip(traced[1](x, rows, 4), alone(x, rows, 4), strict=True):
+        np.testing.assert_array_equal(shared.numpy(), own.numpy())
