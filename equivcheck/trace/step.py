@@ -46,12 +46,14 @@ def take_step(arm: Arm) -> Step:
     Under mixed precision the loss is scaled, and a step whose gradients overflow is skipped and the scale halved; then
     ``fit`` runs until a step is taken, for what is frozen shows in no other.
 
-    An arm of the user's, or one that is trained in phases or was before, goes through the train function that its real
-    training uses, and the function that Keras traces for it stays: training need not trace it again, or even must not.
-    Stock layers do the same in a step that is not traced, so otherwise none is: tracing takes longer than a step.
+    An arm of the user's, one that was trained before, or one whose later phase is not compiled anew, goes through the
+    train function that its real training uses, and the function that Keras traces for it stays: training need not trace
+    it again, or even must not. Stock layers do the same in a step that is not traced, so otherwise none is: tracing
+    takes longer than a step.
     """
     model, feed = arm.model, arm.train.feed
-    traced = arm.made_by is not None or arm.phase or model.train_function is not None
+    goes_on = not all(later.recompiles for later in arm.later)
+    traced = arm.made_by is not None or goes_on or model.train_function is not None
     set_seeds(arm.seed, made_by=arm.made_by)
     with undisturbed(model), nullcontext() if traced else _untraced(model):
         before = [np.array(variable) for variable in model.variables]

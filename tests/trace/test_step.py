@@ -246,24 +246,28 @@ def test_what_is_frozen_shows_behind_steps_that_are_skipped(moved, make_arm, ima
 
 
 TRACED = {
-    "stock layers": ({}, False),
-    "the user's": ({"made_by": "theirs:arm"}, True),
-    "in phases": ({"phase": "a"}, True),
+    "stock layers": ({}, (), False),
+    "the user's": ({"made_by": "theirs:arm"}, (), True),
+    "a phase that no other follows": ({"phase": "a"}, (), False),
+    "a phase before one that is compiled anew": ({"phase": "a"}, (True,), False),
+    "a phase before one that is not": ({"phase": "a"}, (False,), True),
 }
 
 
-@pytest.mark.parametrize(("facts", "traced"), TRACED.values(), ids=TRACED)
-def test_a_step_is_traced_where_the_training_goes_on_with_it(make_arm, facts, traced):
+@pytest.mark.parametrize(("facts", "recompiling", "traced"), TRACED.values(), ids=TRACED)
+def test_a_step_is_traced_where_the_training_goes_on_with_it(make_arm, facts, recompiling, traced):
     """What it moves, which flags it passes on and what it leaves behind are the same."""
+    from equivcheck.arms.arm import Later
     from equivcheck.trace.step import take_step
 
+    facts = {**facts, "later": tuple(Later("b", each, None) for each in recompiling)}
     found = []
     for each in ({}, facts):
         model, base = build()
         base.trainable = False
         step = take_step(replace(make_arm(compiled(model)), **each))
         assert step.seconds > 0
-        assert (model.train_function is not None) is (traced and bool(each))
+        assert (model.train_function is not None) is (traced and each is facts)
         assert model.run_eagerly is False
         paths = {id(variable): variable.path for variable in model.variables}
         found.append(({paths[key] for key, most in step.change.items() if most > 0}, step.flags))
