@@ -16,7 +16,7 @@ from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Graphs, Prefix, Shared, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
 from equivcheck.replay.key import Digests, is_stock
-from equivcheck.replay.likeness import alike_before, before, held_in
+from equivcheck.replay.likeness import adapted_to, alike_before, before, held_in
 from equivcheck.replay.memo import Memo
 from equivcheck.replay.spare import Spare
 from equivcheck.replay.supply import epoch_by_epoch
@@ -212,14 +212,8 @@ def _decides_frontiers(arm: Arm, x: tf.Tensor, digests: Digests) -> tuple[object
     except (TypeError, ValueError, NotImplementedError):  # something that only its own class could describe
         return None
     parts = model._flatten_layers()  # noqa: SLF001  (no public list)
-    flags = tuple((layer.trainable, _adapted(layer)) for layer in parts)
+    flags = tuple((layer.trainable, adapted_to(layer)) for layer in parts)
     return arm.name, type(model), layers, flags, tuple(x.shape[1:]), x.dtype
-
-
-def _adapted(layer: keras.Operation) -> tuple[bytes, ...]:
-    """What a layer computes with that its configuration does not tell and no variable holds."""
-    held = values_of(layer.weights) if isinstance(layer, keras.layers.Normalization) else ()
-    return tuple(value.numpy().tobytes() for value in held)
 
 
 def _frontiers(arm: Arm, x: tf.Tensor) -> _Tried:
@@ -309,18 +303,18 @@ def _prefix(arm: Arm, tried: _Tried, found: Frontier, cuts: Cuts) -> Prefix:
         found: Where it is cut.
         cuts: Where it is kept.
     """
-    alike = {training: _alike(arm.model, tried, found.path, training=training) for training in (True, False)}
+    modes = (True, False)
     if arm.made_by is not None:  # whose layers may be called in any way
-        return Prefix(arm.model, found, {training: Shared(each) for training, (_, each) in alike.items()}, cuts.kept)
+        return Prefix(arm.model, found, {training: Shared(()) for training in modes}, cuts.kept, cuts.spare)
+    alike = {training: _alike(arm.model, tried, found.path, training=training) for training in modes}
+    likes = tuple(like for like, _ in alike.values())
     splits = (arm.train, arm.validation)
     fed = tuple(0 if split is None else id(split.feed.rows) for split in splits)
-    skipped = {found.path, *found.skipped}
-    likes = tuple(like for like, _ in alike.values())
-    known_likes = None not in likes
-    calls = tuple((call.path, call.flag, _made_of(call.layer)) for call in tried.fit.calls if call.path in skipped)
+    unknown = None in likes
     fixed = _before(arm.model, found)
     values = b"".join(map(cuts.digests.value, fixed, values_of(fixed)))
-    key = (found.path, found.shape, *fed, likes if known_likes else calls, values)
+    made_of = _made_before(tried.fit, found) if unknown else likes
+    key = (found.path, found.shape, *fed, made_of, values)
     shared = {
         training: Shared(each, {} if like is None else cuts.graphs.setdefault(like, {}))
         for training, (like, each) in alike.items()
@@ -328,7 +322,7 @@ def _prefix(arm: Arm, tried: _Tried, found: Frontier, cuts: Cuts) -> Prefix:
     own = Prefix(arm.model, found, shared, cuts.kept, cuts.spare)
     # With the arm, so that nothing else can take the place of its layers and rows in memory.
     _, known = cuts.prefixes.setdefault(key, (arm, own))
-    if not known_likes:
+    if unknown:
         return replace(known, found=found)  # the same layers; what lies behind it is this arm's own
     return replace(own, name=known.name)
 
@@ -341,6 +335,12 @@ def _alike(model: keras.Model, tried: _Tried, path: str, *, training: bool) -> t
     if (path, training) not in tried.likes:
         tried.likes[path, training] = alike_before(model, calls, tried.x)
     return tried.likes[path, training], held_in(calls)
+
+
+def _made_before(fit: Pass, found: Frontier) -> tuple[object, ...]:
+    """What the layers up to a frontier are, where no text describes them."""
+    skipped = {found.path, *found.skipped}
+    return tuple((call.path, call.flag, _made_of(call.layer)) for call in fit.calls if call.path in skipped)
 
 
 def _made_of(layer: keras.Operation) -> object:

@@ -114,14 +114,20 @@ def _described(calls: Sequence[Call], start: tf.Tensor) -> list[Any] | None:
             for name, value in call.layer.get_config().items()
             if name not in _HELD and not name.endswith("_initializer")
         }
-        if isinstance(call.layer, keras.layers.Normalization):  # computes with tensors that were made of its weights
-            configuration["holds"] = [np.array(weight).tolist() for weight in call.layer.weights]
+        configuration["adapted"] = adapted_to(call.layer)
         kind = type(call.layer)
         feeds = [made[id(tensor)] for tensor in call.inputs]
         described.append([{"module": kind.__module__, "class": kind.__name__}, configuration, _flag(call), feeds])
         for tensor in tf.nest.flatten(call.outputs):
             made.setdefault(id(tensor), number)
     return described
+
+
+def adapted_to(layer: keras.Operation) -> tuple[str, ...]:
+    """What a graph holds of a layer as constants: Normalization computes with tensors that were made of its weights."""
+    if not isinstance(layer, keras.layers.Normalization):
+        return ()
+    return tuple(np.array(weight).tobytes().hex() for weight in layer.weights)
 
 
 def _single(calls: Sequence[Call]) -> list[Call]:

@@ -122,5 +122,5 @@ def _checksum(about: str, *arrays: npt.NDArray[Any]) -> str:
     digest = hashlib.blake2b(about.encode(), digest_size=16)
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(_bytes(array).data)
     return digest.hexdigest()
