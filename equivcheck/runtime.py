@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import platform
@@ -29,6 +30,31 @@ def prepare() -> None:
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_op_determinism()
         tf.constant(0)  # starts the runtime, which has more to say
+        if sys.version_info[:2] == (3, 11) and platform.libc_ver()[0] == "glibc":
+            _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Lets freed memory be used again, which TensorFlow forbids to Python 3.11 at the first dataset of a generator.
+
+    From then on it would hand every tensor of 128 KiB and more back to the system (against a leak in trainings of
+    days, tensorflow#65675), and whoever asks for the next one waits until the system has emptied it: a third of a
+    check's time. TensorFlow does so once; the values set after it are the highest that glibc itself comes to (malloc's
+    ``M_MMAP_THRESHOLD`` and twice as much for ``M_TRIM_THRESHOLD``, mallopt(3)).
+    """
+    import tensorflow as tf  # noqa: PLC0415
+
+    nothing = tf.function(lambda: tf.constant(0), autograph=False).get_concrete_function()
+    tf.raw_ops.GeneratorDataset(  # never iterated: making it is what TensorFlow looks at
+        **dict.fromkeys(("init_func", "next_func", "finalize_func"), nothing),
+        **dict.fromkeys(("init_func_other_args", "next_func_other_args", "finalize_func_other_args"), ()),
+        output_types=[tf.int32],
+        output_shapes=[()],
+    )
+    mmap_threshold, trim_threshold, most = -3, -1, 32 << 20
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_threshold, most)
+    libc.mallopt(trim_threshold, 2 * most)
 
 
 @contextmanager

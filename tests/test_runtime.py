@@ -76,3 +76,25 @@ assert (os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ["KERAS_BACKEND"]) == ("2"
 """
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("", "")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the page faults of Linux")
+def test_freed_memory_is_used_again_after_a_dataset_of_a_generator():
+    """TensorFlow gives it back to the system from then on, in Python 3.11: each array would then be 512 pages anew."""
+    program = """
+from equivcheck import runtime
+runtime.prepare()
+import resource
+import numpy as np
+import tensorflow as tf
+of_generator = tf.data.Dataset.from_generator(lambda: iter([1]), output_signature=tf.TensorSpec((), tf.int32))
+assert [int(number) for number in of_generator] == [1]
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
+for _ in range(100):
+    np.ones(2 << 20, np.uint8)
+print(faults() - before)
+"""
+    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert int(result.stdout) < 10_000
