@@ -12,6 +12,7 @@ import keras
 from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.scale import MOST_SKIPPED, scale_of, scales_loss
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.tape import recording_trained
 
 #: Gradients and their variables, as one call of the optimizer gets them.
 Call = tuple[list[Any], list[keras.Variable]]
@@ -64,7 +65,7 @@ def backward(
 
     scale = scale_of(model)
     model.reset_metrics()  # the reported loss is a running mean
-    with hooked(model, note), _held_back(model) as calls:
+    with hooked(model, note), recording_trained(model), _held_back(model) as calls:
         logs = model.train_step(data)
     reported = logs.get("loss") if isinstance(logs, Mapping) else None
     return Backward(

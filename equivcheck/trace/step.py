@@ -20,6 +20,7 @@ from equivcheck.trace.hooks import LayerCall, hooked
 from equivcheck.trace.losses import LOGITS
 from equivcheck.trace.scale import MOST_SKIPPED, scales_loss
 from equivcheck.trace.state import undisturbed
+from equivcheck.trace.tape import recording_trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def _untraced(model: keras.Model) -> Iterator[None]:
     before = model.run_eagerly
     model.run_eagerly = True
     try:
-        yield
+        with recording_trained(model):
+            yield
     finally:
         model.run_eagerly, model.train_function = before, None
 
