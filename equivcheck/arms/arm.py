@@ -71,12 +71,14 @@ class Split:
         images: ``(n, height, width, channels)`` as fed to the backbone, row by row of ``feed``; None where unknown.
         samples: The raw samples behind those rows; None for an arm from the user's code.
         lent: The user's own array that ``images`` is a copy of; None where nothing else could change it.
+        extracted: The rows of ``feed`` are what the arm's own backbone gave for ``images`` when the arm was built.
     """
 
     feed: Feed
     images: npt.NDArray[Any] | None = None
     samples: Samples | None = None
     lent: npt.NDArray[Any] | None = None
+    extracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

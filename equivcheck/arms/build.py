@@ -48,6 +48,7 @@ from equivcheck.spec import Experiment
 from equivcheck.spec.keras_names import preprocessing_of
 from equivcheck.spec.model import ArmSpec, CodeArm, Phase, Training
 
+_SplitName = Literal["train", "validation"]
 #: Images of both splits.
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 #: A frozen arm's backbone, and the input and the features that its head is put on.
@@ -236,8 +237,13 @@ class Builder:
         return Arm(
             name=name,
             model=model,
-            train=Split(feed, train_images, train),
-            validation=Split(validation_feed(x_validation, y_validation, training), validation_images, validation),
+            train=Split(feed, train_images, train, extracted=_is_extracted(spec, "train")),
+            validation=Split(
+                validation_feed(x_validation, y_validation, training),
+                validation_images,
+                validation,
+                extracted=_is_extracted(spec, "validation"),
+            ),
             fit=fit,
             seed=training.seed,
             extractor=backbone if name == "bottleneck" else None,
@@ -354,11 +360,11 @@ class Builder:
             return None
         return partial(call_user_function, spec.preprocessing.callable, folder=self.folder)
 
-    def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
+    def _backbone(self, name: ArmName, spec: ArmSpec, *, shared: bool = False) -> keras.Model:
         network = self.network(name)
         source = f"backbone.{source_of(spec.backbone)}"
         with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
-            return up_to_cut(network, spec)
+            return up_to_cut(network, spec, shared=shared)
 
     def _extractor(self, spec: ArmSpec) -> keras.Model:
         """A backbone that nothing trains or changes: made once, so that its ``predict`` is traced once.
@@ -370,7 +376,7 @@ class Builder:
         size = spec.data.image_size, spec.data.channels
         key = repr((spec.backbone, spec.keras_semantics, spec.precision, spec.training.seed, size))
         if key not in self.extractors:
-            self.extractors[key] = self._backbone("bottleneck", spec)
+            self.extractors[key] = self._backbone("bottleneck", spec, shared=True)
         return self.extractors[key]
 
     def _features(
@@ -379,9 +385,9 @@ class Builder:
         extractor: keras.Model,
         images: npt.NDArray[np.float32],
         samples: Samples,
-        split: Literal["train", "validation"],
+        split: _SplitName,
     ) -> npt.NDArray[Any]:
-        given = None if spec.features is None else getattr(spec.features, split)
+        given = _given_features(spec, split)
         if given is not None:
             with self._at("bottleneck", f"features.{split}"):
                 return read_features(given, len(images), extractor.output_shape[1:])
@@ -423,6 +429,16 @@ class Builder:
             lines = self.experiment.document.text.splitlines()
             source = lines[location.line - 1] if location.line is not None and location.line <= len(lines) else None
             raise SpecError([Problem(key=key, message=str(error), location=location, source=source)]) from error
+
+
+def _given_features(spec: ArmSpec, split: _SplitName) -> Any:
+    """The stored features that a spec names; None where they are extracted."""
+    return None if spec.features is None else getattr(spec.features, split)
+
+
+def _is_extracted(spec: ArmSpec, split: _SplitName) -> bool:
+    """Whether features are what the backbone gives; one of the user's may give others each time."""
+    return spec.backbone.callable is None and _given_features(spec, split) is None
 
 
 @contextmanager

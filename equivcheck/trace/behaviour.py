@@ -11,6 +11,8 @@ import keras
 import numpy.typing as npt
 import tensorflow as tf
 
+from equivcheck.arms.inference import InferenceMode
+from equivcheck.arms.legacy import LegacyBatchNormalization
 from equivcheck.diff.distance import distance
 from equivcheck.diff.tally import NOISE
 from equivcheck.trace.arrays import Arrays, arrays_of, tensors_of
@@ -56,7 +58,8 @@ class Meter:
         """What the layer gave, and how it behaves; None for calls that are the meter's own and not the model's."""
         if self._busy:
             return call.run(*call.args, **call.kwargs), None
-        if _is_steady(call):
+        # What an InferenceMode holds is measured layer by layer; it has nothing else.
+        if type(call.layer) is InferenceMode or _is_steady(call):
             return call.run(*call.args, **call.kwargs), Behaviour()
         kind = _kind(call) if self.alike_once else None
         if kind is not None and kind in self._known:
@@ -85,7 +88,7 @@ def behaviour_of(call: LayerCall, outputs: Any, before: Values) -> Behaviour:
     try:
         first = arrays_of(outputs)
         _put_back(before)
-        noise = _audible(largest_gap(first, arrays_of(call.run(*call.args, **call.kwargs))))
+        noise = 0.0 if _repeats(call) else _audible(largest_gap(first, arrays_of(call.run(*call.args, **call.kwargs))))
         return Behaviour(
             stochastic=noise > 0,
             dropped=_dropped(arrays_of(call.args), first) if noise else 0.0,
@@ -140,6 +143,14 @@ def _is_steady(call: LayerCall) -> bool:
     """
     own = isinstance(call.layer, keras.layers.Layer) and _is_stock(call.layer, call.run)
     return own and "training" not in call.kwargs and not any(map(is_seed, variables_of_layer(call.layer)))
+
+
+def _repeats(call: LayerCall) -> bool:
+    """A layer of Keras itself that holds no other and draws nothing gives the same each time."""
+    layer = call.layer
+    own = isinstance(layer, LegacyBatchNormalization) or _is_stock(layer, call.run)
+    alone = isinstance(layer, keras.layers.Layer) and not layer._flatten_layers(include_self=False)  # noqa: SLF001
+    return own and alone and not any(map(is_seed, variables_of_layer(layer)))
 
 
 def _is_stock(layer: keras.Operation, run: Callable[..., Any]) -> bool:

@@ -88,8 +88,8 @@ def observe(arm: Arm) -> Observed:
         step=step,
         fitted_before=fitted_before,
         wanted=wanted,
-        stored=trace_stored(arm, train),
-        stored_validation=trace_stored(arm, validation),
+        stored=trace_stored(arm, arm.train, train),
+        stored_validation=trace_stored(arm, arm.validation, validation),
     )
 
 

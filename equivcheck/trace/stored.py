@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from equivcheck.arms.arm import Arm
+from equivcheck.arms.arm import Arm, Split
 from equivcheck.arms.user_code import user_code
 from equivcheck.diff.nearest import nearest_rows
 from equivcheck.evidence import StoredTrace
@@ -16,18 +16,21 @@ from equivcheck.trace.walk import Walk
 ROWS = 8
 
 
-def trace_stored(arm: Arm, walked: Walk | None) -> StoredTrace | None:
+def trace_stored(arm: Arm, split: Split | None, walked: Walk | None) -> StoredTrace | None:
     """Runs the arm's own backbone on the images of a few rows, spread over the split from the first to the last.
 
     Args:
         arm: The bottleneck arm.
-        walked: One of its splits.
+        split: One of its splits.
+        walked: The same, as its iterator gave it.
 
     Returns:
-        None where the backbone, the images or the stored rows are unknown, or features were made into something of
-        another size before they were stored.
+        None where the backbone, the images or the stored rows are unknown, where the backbone has just been seen to
+        give them, or where features were made into something of another size before they were stored.
     """
     if arm.extractor is None or walked is None or walked.images is None or walked.order.available is None:
+        return None
+    if split is not None and split.extracted:
         return None
     count = min(len(walked.images), len(walked.x))
     rows = np.linspace(0, count - 1, min(ROWS, count)).astype(int)

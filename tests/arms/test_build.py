@@ -98,6 +98,15 @@ def test_the_features_are_what_the_backbone_gives_in_inference_mode(pair):
     np.testing.assert_allclose(made.bottleneck.train.feed.x, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_features_that_were_extracted_here_need_not_be_extracted_again(pair, tmp_path):
+    """Stored ones do, where they are given; each split by itself."""
+    made = pair().bottleneck
+    assert (made.train.extracted, made.validation.extracted) == (True, True)
+    np.save(tmp_path / "train.npy", made.train.feed.x)
+    made = pair("bottleneck: {features: {train: train.npy}}\n").bottleneck
+    assert (made.train.extracted, made.validation.extracted) == (False, True)
+
+
 def test_the_heads_start_equal(pair):
     made = pair()
     left, right = head_of(made.bottleneck), head_of(made.frozen)
@@ -119,6 +128,17 @@ def test_the_arms_share_no_variable(pair):
     parts = (*heads, made.bottleneck.extractor, *(model.optimizer for model in heads))
     variables = [id(variable) for part in parts for variable in part.variables]
     assert len(set(variables)) == len(variables)
+
+
+def test_what_only_predicts_is_the_network_as_it_was_loaded(builder):
+    """Which takes seconds to copy where it is deep; where something about it is changed, it is copied."""
+    made = builder()
+    loaded = {id(layer) for layer in made.network("bottleneck").layers}
+    assert {id(layer) for layer in made.build("bottleneck").extractor.layers} <= loaded
+    for arms in ("bottleneck: {keras_semantics: '2.1'}\n", "bottleneck: {precision: mixed_float16}\n"):
+        made = builder(arms)
+        loaded = {id(layer) for layer in made.network("bottleneck").layers}
+        assert not {id(layer) for layer in made.build("bottleneck").extractor.layers} & loaded
 
 
 def test_an_arm_that_is_built_again_is_a_new_one(builder):
