@@ -73,13 +73,12 @@ def load_network(spec: ArmSpec, stock: Stock, *, folder: Path) -> keras.Model:
     return network
 
 
-def up_to_cut(network: keras.Model, spec: ArmSpec, *, shared: bool = False) -> keras.Model:
+def up_to_cut(network: keras.Model, spec: ArmSpec) -> keras.Model:
     """A backbone of one's own: nothing in it is shared with another arm.
 
     Args:
         network: As loaded.
         spec: The arm.
-        shared: Share the layers of the network where nothing about them is changed; for who only predicts with them.
 
     Returns:
         A model from images ``(n, height, width, channels)`` to features.
@@ -91,8 +90,6 @@ def up_to_cut(network: keras.Model, spec: ArmSpec, *, shared: bool = False) -> k
     cut = _cut(network, spec.backbone.cut)
     if spec.backbone.callable is not None and semantics is None and spec.precision == "float32":
         # Not every model of a user's can be copied, and each call gives a new one anyway.
-        return cut
-    if shared and semantics is None and spec.precision == "float32":
         return cut
     if spec.backbone.callable is None:
         # Copied random layers draw their seeds anew: the same for every copy, and others than the head's layers.

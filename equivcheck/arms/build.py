@@ -360,11 +360,11 @@ class Builder:
             return None
         return partial(call_user_function, spec.preprocessing.callable, folder=self.folder)
 
-    def _backbone(self, name: ArmName, spec: ArmSpec, *, shared: bool = False) -> keras.Model:
+    def _backbone(self, name: ArmName, spec: ArmSpec) -> keras.Model:
         network = self.network(name)
         source = f"backbone.{source_of(spec.backbone)}"
         with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
-            return up_to_cut(network, spec, shared=shared)
+            return up_to_cut(network, spec)
 
     def _extractor(self, spec: ArmSpec) -> keras.Model:
         """A backbone that nothing trains or changes: made once, so that its ``predict`` is traced once.
@@ -376,7 +376,7 @@ class Builder:
         size = spec.data.image_size, spec.data.channels
         key = repr((spec.backbone, spec.keras_semantics, spec.precision, spec.training.seed, size))
         if key not in self.extractors:
-            self.extractors[key] = self._backbone("bottleneck", spec, shared=True)
+            self.extractors[key] = self._backbone("bottleneck", spec)
         return self.extractors[key]
 
     def _features(

@@ -130,17 +130,6 @@ def test_the_arms_share_no_variable(pair):
     assert len(set(variables)) == len(variables)
 
 
-def test_what_only_predicts_is_the_network_as_it_was_loaded(builder):
-    """Which takes seconds to copy where it is deep; where something about it is changed, it is copied."""
-    made = builder()
-    loaded = {id(layer) for layer in made.network("bottleneck").layers}
-    assert {id(layer) for layer in made.build("bottleneck").extractor.layers} <= loaded
-    for arms in ("bottleneck: {keras_semantics: '2.1'}\n", "bottleneck: {precision: mixed_float16}\n"):
-        made = builder(arms)
-        loaded = {id(layer) for layer in made.network("bottleneck").layers}
-        assert not {id(layer) for layer in made.build("bottleneck").extractor.layers} & loaded
-
-
 def test_an_arm_that_is_built_again_is_a_new_one(builder):
     made = builder()
     one, other = made.build("frozen"), made.build("frozen")
