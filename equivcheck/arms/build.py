@@ -237,12 +237,12 @@ class Builder:
         return Arm(
             name=name,
             model=model,
-            train=Split(feed, train_images, train, extracted=_is_extracted(spec, "train")),
+            train=Split(feed, train_images, train, extracted=_is_extracted(name, spec, "train")),
             validation=Split(
                 validation_feed(x_validation, y_validation, training),
                 validation_images,
                 validation,
-                extracted=_is_extracted(spec, "validation"),
+                extracted=_is_extracted(name, spec, "validation"),
             ),
             fit=fit,
             seed=training.seed,
@@ -436,9 +436,9 @@ def _given_features(spec: ArmSpec, split: _SplitName) -> Any:
     return None if spec.features is None else getattr(spec.features, split)
 
 
-def _is_extracted(spec: ArmSpec, split: _SplitName) -> bool:
-    """Whether features are what the backbone gives; one of the user's may give others each time."""
-    return spec.backbone.callable is None and _given_features(spec, split) is None
+def _is_extracted(name: ArmName, spec: ArmSpec, split: _SplitName) -> bool:
+    """Whether an arm is fed what its backbone gave here; a backbone of the user's may give something else each time."""
+    return name == "bottleneck" and spec.backbone.callable is None and _given_features(spec, split) is None
 
 
 @contextmanager

@@ -12,10 +12,9 @@ import tensorflow as tf
 from equivcheck.arms.arm import Arm
 from equivcheck.replay.compiled import Tables
 from equivcheck.replay.course import Values
-from equivcheck.replay.eligible import has_plain_steps
 from equivcheck.replay.features import Graphs, Prefix, Shared, bytes_of
 from equivcheck.replay.frontier import TRIED, Frontier, Pass, find_calm_frontier, find_frontier, run_through
-from equivcheck.replay.key import Digests, is_stock
+from equivcheck.replay.key import Digests
 from equivcheck.replay.likeness import adapted_to, alike_before, before, held_in
 from equivcheck.replay.memo import Memo
 from equivcheck.replay.spare import Spare
@@ -24,6 +23,7 @@ from equivcheck.trace.behaviour import is_seed, variables_of_layer
 from equivcheck.trace.hooks import layers_by_path
 from equivcheck.trace.memory import hold_the_same, values_of
 from equivcheck.trace.state import variables_of
+from equivcheck.trace.stock import has_plain_steps, is_stock
 
 #: Most memory that stored features may take, in bytes, unless the images themselves take more; and all that are kept.
 _MOST_BYTES = 1 << 30

@@ -12,6 +12,7 @@ from keras.src.backend import config  # limits for debugging have no public read
 from equivcheck.arms.arm import Arm, Split
 from equivcheck.arms.wrapping import WrappingBatches
 from equivcheck.trace.hooks import is_router
+from equivcheck.trace.stock import has_own
 
 #: Arguments of ``fit`` that are understood, and what each must be; None: anything.
 _ARGUMENTS: dict[str, tuple[Any, ...] | None] = {
@@ -38,8 +39,6 @@ _AROUND = (
     "get_metrics_result",
     "_get_metrics_result_or_logs",
 )
-#: What a step is made of: with its own, what reaches the layers need not be what the data set gave.
-_WITHIN = ("train_step", "test_step", "compute_loss", "_compute_loss", "compute_metrics", "__call__")
 
 
 def compiled_as(model: keras.Model) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def obstacle(arm: Arm) -> str | None:
     reasons = {
         "its data are no arrays": not arm.begins_anew,
         "its batches are not all of one size": not all(map(_is_even, (arm.train, arm.validation))),
-        "the model has a fit of its own": any(_own(model, name) for name in _AROUND),
+        "the model has a fit of its own": any(has_own(model, name) for name in _AROUND),
         "it is trained eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "it is compiled with jit_compile": model.jit_compile,
         "it is compiled with steps_per_execution": model.steps_per_execution != 1,
@@ -111,16 +110,3 @@ def _build_by_shape(model: keras.Model, row: Sequence[Any]) -> None:
     for part in (model._compile_metrics, model._compile_loss):  # noqa: SLF001  (no public reader)
         if part is not None and not part.built:
             part.build(row[1], answer)
-
-
-def has_plain_steps(model: keras.Model) -> bool:
-    """Whether both steps hand the data to the model as they come, and only the model's output to the loss."""
-    return not any(_own(model, name) for name in _WITHIN)
-
-
-def _own(model: keras.Model, name: str) -> bool:
-    """Whether a model has a method that is not Keras' own."""
-    if name in vars(model):
-        return True
-    defined = next(kind for kind in type(model).__mro__ if name in vars(kind))
-    return not defined.__module__.startswith("keras.")

@@ -24,6 +24,7 @@ from equivcheck.replay.tables import tables_of
 from equivcheck.trace.arrays import array_of
 from equivcheck.trace.memory import same_memory, values_of
 from equivcheck.trace.state import variables_of
+from equivcheck.trace.stock import is_stock
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +168,3 @@ def _told_of(callback: keras.callbacks.EarlyStopping) -> list[Any]:
     """All that decides when it stops; Keras turns the sign of its own min_delta."""
     told = (callback.monitor, callback.mode, callback.patience, callback.baseline, callback.start_from_epoch)
     return [*told, abs(callback.min_delta)]
-
-
-def is_stock(model: keras.Model) -> bool:
-    """Whether all that a model is made of is Keras' or ours, so that its configuration says all."""
-    objects = [*model._flatten_layers(), model.optimizer, model.loss, *_metrics(model)]  # noqa: SLF001
-    return all(
-        isinstance(one, str) or type(one).__module__.partition(".")[0] in {"keras", "equivcheck"} for one in objects
-    )
-
-
-def _metrics(model: keras.Model) -> list[Any]:
-    return [metric for compiled in model.metrics for metric in getattr(compiled, "metrics", [compiled])]

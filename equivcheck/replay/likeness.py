@@ -13,11 +13,12 @@ import tensorflow as tf
 
 from equivcheck.arms.inference import InferenceMode
 from equivcheck.replay.compiled import Tables
-from equivcheck.replay.eligible import compiled_as, has_plain_steps
+from equivcheck.replay.eligible import compiled_as
 from equivcheck.replay.frontier import Call, Frontier, Pass
 from equivcheck.trace.behaviour import variables_of_layer
 from equivcheck.trace.hooks import is_router
 from equivcheck.trace.plan import is_composite
+from equivcheck.trace.stock import has_plain_steps
 
 #: Of a layer's configuration, what its variables hold, or what is only a name.
 _HELD = {"name", "seed"}

@@ -148,9 +148,14 @@ def _is_steady(call: LayerCall) -> bool:
 def _repeats(call: LayerCall) -> bool:
     """A layer of Keras itself that holds no other and draws nothing gives the same each time."""
     layer = call.layer
-    own = isinstance(layer, LegacyBatchNormalization) or _is_stock(layer, call.run)
-    alone = isinstance(layer, keras.layers.Layer) and not layer._flatten_layers(include_self=False)  # noqa: SLF001
-    return own and alone and not any(map(is_seed, variables_of_layer(layer)))
+    own = type(layer) is LegacyBatchNormalization or _is_alone(layer, call.run)
+    return own and not any(map(is_seed, variables_of_layer(layer)))
+
+
+def _is_alone(layer: keras.Operation, run: Callable[..., Any]) -> bool:
+    """Whether a layer is one of Keras' own that holds no other."""
+    own = isinstance(layer, keras.layers.Layer) and _is_stock(layer, run)
+    return own and not layer._flatten_layers(include_self=False)  # noqa: SLF001
 
 
 def _is_stock(layer: keras.Operation, run: Callable[..., Any]) -> bool:
@@ -167,8 +172,7 @@ def _kind(call: LayerCall) -> str | None:
     input. A layer that holds others has more to it.
     """
     layer = call.layer
-    own = isinstance(layer, keras.layers.Layer) and _is_stock(layer, call.run)
-    if not own or layer._flatten_layers(include_self=False):  # noqa: SLF001
+    if not _is_alone(layer, call.run):
         return None
     config = {name: value for name, value in layer.get_config().items() if name not in {"name", "seed"}}
     inputs = [(len(tensor.shape), str(tensor.dtype)) for tensor in tensors_of((call.args, call.kwargs))]

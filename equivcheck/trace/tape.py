@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import keras
 
+from equivcheck.trace.stock import has_plain_steps, is_stock
+
 
 @contextmanager
 def recording_trained(model: keras.Model) -> Iterator[None]:
@@ -16,7 +18,7 @@ def recording_trained(model: keras.Model) -> Iterator[None]:
     frozen backbone are pruned, but an eager step computes them all and throws them away: most of its time, and every
     activation is held until then.
 
-    A model with a ``train_step`` or with layers of the user's own is left as it is: they may ask for any gradient.
+    A model of which a step, a layer or the loss is the user's own is left as it is: they may ask for any gradient.
     """
     trained = {id(variable) for variable in model.trainable_variables}
     frozen = [
@@ -35,9 +37,5 @@ def recording_trained(model: keras.Model) -> Iterator[None]:
 
 def _asks_for_trained(model: keras.Model) -> bool:
     """Whether all that asks for gradients is Keras' own ``train_step``, which asks for those of what is trained."""
-    return (
-        type(model).train_step is keras.Model.train_step
-        and "train_step" not in vars(model)
-        and all(type(layer).__module__.startswith(("keras.", "equivcheck.")) for layer in model._flatten_layers())  # noqa: SLF001
-        and not any(isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers())  # noqa: SLF001
-    )
+    lambdas = (isinstance(layer, keras.layers.Lambda) for layer in model._flatten_layers())  # noqa: SLF001
+    return has_plain_steps(model) and is_stock(model) and not any(lambdas)

@@ -28,7 +28,9 @@ def network(**layers):
     )
     base.trainable = False
     inputs = keras.Input((8, 8, 3))
-    model = layers.get("kind", keras.Model)(inputs, keras.layers.Dense(3, activation="softmax")(base(inputs)))
+    model = layers.get("kind", keras.Model)(
+        inputs, keras.layers.Dense(3, activation="softmax", name="dense")(base(inputs))
+    )
     model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
     return model
 
@@ -93,6 +95,17 @@ def own_step():
     return network(kind=Curious)
 
 
+def own_loss():
+    """A loss of the step's own, which may hold the size of a gradient."""
+    import keras
+
+    class Penalised(keras.Model):
+        def compute_loss(self, *args, **kwargs):
+            return super().compute_loss(*args, **kwargs)
+
+    return network(kind=Penalised)
+
+
 def own_layer():
     """A layer that takes a gradient itself."""
     import keras
@@ -110,7 +123,7 @@ def own_function():
     return network(own=keras.layers.Lambda(lambda inputs: inputs * 2))
 
 
-@pytest.mark.parametrize("make", [own_step, own_layer, own_function])
+@pytest.mark.parametrize("make", [own_step, own_loss, own_layer, own_function])
 def test_who_may_ask_for_any_gradient_gets_it(make):
     from equivcheck.trace.tape import recording_trained
 
