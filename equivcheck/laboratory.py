@@ -260,9 +260,12 @@ class Laboratory:
         if allowance is UNLIMITED:
             return [0.0] * len(trainable)
         bounds = [expected_seconds(observed, self.rehearsals, exactly=False) for observed in trainable]
-        if sum(bounds) <= allowance.left:
-            return bounds
-        return [expected_seconds(observed, self.rehearsals) for observed in trainable]
+        found = dict(enumerate(bounds))
+        for place in sorted(found, key=bounds.__getitem__, reverse=True):  # mostly the longest one decides
+            if sum(found.values()) <= allowance.left:
+                break
+            found[place] = expected_seconds(trainable[place], self.rehearsals)
+        return list(found.values())
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:
         """The same measurements and what training came to, judged together."""

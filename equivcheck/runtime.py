@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import tempfile
+import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,8 @@ def prepare() -> None:
     # Read when TensorFlow's library is loaded; 3 leaves fatal messages only. A user's own setting stays.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if sys.version_info < (3, 12):
+        _know_protocols()
     with _silent_library(), _uncollected():
         import tensorflow as tf  # noqa: PLC0415  (the wall: nothing imports it before this)
 
@@ -32,6 +35,17 @@ def prepare() -> None:
         tf.constant(0)  # starts the runtime, which has more to say
         if sys.version_info[:2] == (3, 11) and platform.libc_ver()[0] == "glibc":
             _keep_freed_memory()
+
+
+def _know_protocols() -> None:
+    """Lets Python before 3.12 remember which attributes a protocol asks for, as later ones do (python/cpython#74690).
+
+    TensorFlow and Keras ask of every value whether it obeys a protocol, and each time all bases of that were gone
+    through: four fifths of the question.
+    """
+    name = "_get_protocol_attrs"  # of no public name, so that a Python without it is left as it is
+    if (asked := getattr(typing, name, None)) is not None:
+        setattr(typing, name, cache(asked))
 
 
 def _keep_freed_memory() -> None:

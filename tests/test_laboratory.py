@@ -325,3 +325,23 @@ def test_a_training_that_proves_too_long_is_told_with_the_other_one_s_time(labor
     monkeypatch.setattr(module, "expected_seconds", lambda *_, exactly=True, **__: 3.0 if exactly else 40.0)
     monkeypatch.setattr(type(laboratory), "_train", ended)
     assert laboratory.train(dropping, laboratory.allowance(100.0)).left_out == 203.0
+
+
+def test_only_as_many_paces_are_measured_as_it_takes_to_know(laboratory, dropping, monkeypatch):
+    """The one that is bound to take longest first; mostly the other need not be asked."""
+    import equivcheck.laboratory as module
+
+    asked = []
+
+    def seconds(observed, _rehearsals, *, exactly=True):
+        if exactly:
+            asked.append(observed.arm.name)
+        return (1.0 if exactly else 400.0) if observed.arm.name == "frozen" else (2.0 if exactly else 20.0)
+
+    monkeypatch.setattr(module, "expected_seconds", seconds)
+    arms = [dropping.bottleneck, dropping.frozen]
+    assert laboratory._expected(arms, laboratory.allowance(1000.0)) == [20.0, 400.0]
+    assert asked == []
+    assert laboratory._expected(arms, laboratory.allowance(100.0)) == [20.0, 1.0]
+    assert asked == ["frozen"]
+    assert laboratory._expected(arms, laboratory.allowance(1.0)) == [2.0, 1.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import typing
 
 import pytest
 
@@ -98,3 +99,30 @@ print(faults() - before)
 """
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert int(result.stdout) < 10_000
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python itself remembers what a protocol asks for")
+def test_what_a_protocol_asks_for_is_found_out_once():
+    """And the answers are as they were."""
+
+    @typing.runtime_checkable
+    class Named(typing.Protocol):
+        name: str
+
+        def call(self) -> None: ...
+
+    class Half:
+        name = "half"
+
+    class Whole(Half):
+        def call(self) -> None: ...
+
+    for _ in range(2):
+        assert isinstance(Whole(), Named)
+        assert not isinstance(Half(), Named)
+    before = typing._get_protocol_attrs.cache_info()
+    isinstance(Half(), Named)
+    after = typing._get_protocol_attrs.cache_info()
+    assert (after.misses, after.hits > before.hits) == (before.misses, True)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from equivcheck.arms.arm import Arm, Later, Split
 from equivcheck.arms.backbone import Stock, load_network, source_of, up_to_cut
+from equivcheck.arms.extraction import Extraction, by_its_step, by_predict
 from equivcheck.arms.feature_cache import cached_features
 from equivcheck.arms.feeding import fit_arguments, train_feed, validation_feed
 from equivcheck.arms.from_code import SEED, arm_from_code
@@ -282,9 +283,10 @@ class Builder:
         with self._at(name, "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
             train_images = _augmented(train_images, augmentation, backbone)
+        extraction = by_its_step(backbone) if spec.backbone.callable is None else by_predict(backbone)
         fed = (
-            self._features(spec, backbone, train_images, train, "train"),
-            self._features(spec, backbone, validation_images, validation, "validation"),
+            self._features(spec, backbone, extraction, train_images, train, "train"),
+            self._features(spec, backbone, extraction, validation_images, validation, "validation"),
         )
         return Base(backbone, None, (train_images, validation_images), fed)
 
@@ -383,6 +385,7 @@ class Builder:
         self,
         spec: ArmSpec,
         extractor: keras.Model,
+        extraction: Extraction,
         images: npt.NDArray[np.float32],
         samples: Samples,
         split: _SplitName,
@@ -395,7 +398,7 @@ class Builder:
 
         def compute() -> npt.NDArray[Any]:
             with user_code(spec.backbone.callable, "predict of the backbone"):
-                features = np.asarray(extractor.predict(images, batch_size=batch_size, verbose=0))
+                features = extraction(images, batch_size)
             # NumPy's own formats have no bfloat16; float32 holds each of its values.
             return features if features.dtype.kind == "f" else features.astype(np.float32)
 
