@@ -14,6 +14,7 @@ from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable 
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights  # and of batches
 
 from equivcheck.arms.arm import Arm, Feed
+from equivcheck.arms.seeding import set_seeds
 from equivcheck.arms.wrapping import WrappingBatches
 from equivcheck.replay.compiled import Tables
 from equivcheck.replay.order import epoch_orders
@@ -43,19 +44,17 @@ def tables_of(arm: Arm) -> Tables:
     batch_size = int(fit.get("batch_size") or _BATCH_SIZE)
     epochs = int(fit.get("epochs", 1))
     train = _fed(arm.train.feed, batch_size, epochs, fit.get("class_weight"))
-    drawn = epoch_orders(
-        len(arm.train.feed.table[0]),
-        batch_size=batch_size,
-        shuffle=fit.get("shuffle", True),
-        epochs=epochs,
-        seed=arm.seed,
-    )
+    order, shuffle = train.order, fit.get("shuffle", True)
+    if order is None:
+        order = epoch_orders(len(train.table[0]), batch_size=batch_size, shuffle=shuffle, epochs=epochs, seed=arm.seed)
+    else:
+        set_seeds(arm.seed)  # a generator has its own order, and fit draws none
     validation = None
     if arm.validation is not None:
         validation = _fed(arm.validation.feed, int(fit.get("validation_batch_size") or batch_size), epochs)
     return Tables(
         train=train.table,
-        order=drawn if train.order is None else train.order,
+        order=order,
         batch_size=train.batch_size,
         validation=None if validation is None else validation.table,
         validation_order=None if validation is None else validation.order,
