@@ -259,13 +259,12 @@ class Laboratory:
         """Seconds that each training will take; no more than a bound where that is enough to know."""
         if allowance is UNLIMITED:
             return [0.0] * len(trainable)
-        bounds = [expected_seconds(observed, self.rehearsals, exactly=False) for observed in trainable]
-        found = dict(enumerate(bounds))
-        for place in sorted(found, key=bounds.__getitem__, reverse=True):  # mostly the longest one decides
-            if sum(found.values()) <= allowance.left:
+        expected = [expected_seconds(observed, self.rehearsals, exactly=False) for observed in trainable]
+        for place in sorted(range(len(expected)), key=expected.__getitem__, reverse=True):  # mostly the longest decides
+            if sum(expected) <= allowance.left:
                 break
-            found[place] = expected_seconds(trainable[place], self.rehearsals)
-        return list(found.values())
+            expected[place] = expected_seconds(trainable[place], self.rehearsals)
+        return expected
 
     def judge_again(self, probed: Probed, trained: Trained) -> Probed:
         """The same measurements and what training came to, judged together."""

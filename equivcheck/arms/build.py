@@ -54,6 +54,8 @@ _SplitName = Literal["train", "validation"]
 _Images = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 #: A frozen arm's backbone, and the input and the features that its head is put on.
 _Front = tuple[keras.Model, tuple[keras.KerasTensor, keras.KerasTensor]]
+#: A bottleneck arm's backbone, and what extracts with it.
+_Extractor = tuple[keras.Model, Extraction]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Builder:
         loaded: Samples of both splits, read once, by what the spec says of them.
         bases: What arms that share it are built on, by what decides it.
         fronts: The networks of frozen arms among it, which images need not be the same for, by what decides them.
-        extractors: The backbones of bottleneck arms, which only ever predict, by what decides them.
+        extractors: The backbones of bottleneck arms, which only ever predict, by what decides them; and how they do.
         prepared: The images of arms that share a base, by what decides them.
         shares: Whether arms are built on one another's base: only where each is restored after its training.
     """
@@ -95,7 +97,7 @@ class Builder:
     loaded: dict[str, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
     bases: dict[str, Base] = field(default_factory=dict, repr=False)
     fronts: dict[str, _Front] = field(default_factory=dict, repr=False)
-    extractors: dict[str, keras.Model] = field(default_factory=dict, repr=False)
+    extractors: dict[str, _Extractor] = field(default_factory=dict, repr=False)
     prepared: dict[str, _Images] = field(default_factory=dict, repr=False)
     shares: bool = False
 
@@ -278,12 +280,11 @@ class Builder:
         images = self._images(name, spec, train, validation, training)
         if name == "frozen":
             return Base(*self._front(spec, training), images, images)
-        backbone = self._extractor(spec)
+        backbone, extraction = self._extractor(spec)
         train_images, validation_images = images
         with self._at(name, "augmentation"):
             augmentation = build_layers(spec.augmentation or (), prefix=AUGMENTATION_PREFIX)
             train_images = _augmented(train_images, augmentation, backbone)
-        extraction = by_its_step(backbone) if spec.backbone.callable is None else by_predict(backbone)
         fed = (
             self._features(spec, backbone, extraction, train_images, train, "train"),
             self._features(spec, backbone, extraction, validation_images, validation, "validation"),
@@ -368,18 +369,22 @@ class Builder:
         with self._at(name, source if spec.backbone.cut is None else "backbone.cut"):
             return up_to_cut(network, spec)
 
-    def _extractor(self, spec: ArmSpec) -> keras.Model:
-        """A backbone that nothing trains or changes: made once, so that its ``predict`` is traced once.
+    def _extractor(self, spec: ArmSpec) -> _Extractor:
+        """A backbone that nothing trains or changes: made once, so that what extracts with it is traced once.
 
         Not where augmentation follows, whose layers draw their seeds on from where copying a backbone has ended.
         """
         if spec.backbone.callable is not None or spec.augmentation:
-            return self._backbone("bottleneck", spec)
+            return self._new_extractor(spec)
         size = spec.data.image_size, spec.data.channels
         key = repr((spec.backbone, spec.keras_semantics, spec.precision, spec.training.seed, size))
         if key not in self.extractors:
-            self.extractors[key] = self._backbone("bottleneck", spec)
+            self.extractors[key] = self._new_extractor(spec)
         return self.extractors[key]
+
+    def _new_extractor(self, spec: ArmSpec) -> _Extractor:
+        backbone = self._backbone("bottleneck", spec)
+        return backbone, by_its_step(backbone) if spec.backbone.callable is None else by_predict(backbone)
 
     def _features(
         self,

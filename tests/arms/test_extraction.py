@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,4 +47,20 @@ def test_one_graph_does_for_all(extractor, monkeypatch):
     run = by_its_step(extractor)
     for samples in (6, 7, 2):
         assert run(np.zeros((samples, 8, 8, 3), np.float32), 4).shape == (samples, 5)
+    assert len(traced) == 1
+
+
+def test_a_backbone_that_serves_again_is_not_traced_again(tiny, monkeypatch):
+    """Of two batch sizes, as in an advice to take another."""
+    import keras
+
+    from equivcheck.arms.build import Builder
+    from equivcheck.spec import resolve
+
+    traced = []
+    plain = keras.Model.predict_step
+    monkeypatch.setattr(keras.Model, "predict_step", lambda model, data: traced.append(model) or plain(model, data))
+    builder = Builder(resolve(tiny))
+    builder.build("bottleneck")
+    replace(builder, experiment=resolve(tiny.patched({"training.batch_size": 4}))).build("bottleneck")
     assert len(traced) == 1
