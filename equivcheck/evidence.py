@@ -566,6 +566,8 @@ class Evidence:
         preparation: The map from what the bottleneck arm's preprocessing makes of an image to what the frozen arm's
             does, whatever resize or augmentation made of the pixels; None where no map is known.
         phase: The phase of the training that this is about; None where there is only one.
+        recognised: By split, ``training`` or ``validation``, where the samples cannot be told by their images, the
+            class indices of those that were recognised by their features: the bottleneck arm's and the frozen arm's.
     """
 
     bottleneck: ArmEvidence
@@ -585,6 +587,7 @@ class Evidence:
     image_gap: ImageGap | None = None
     preparation: AffineMap | None = None
     phase: PhaseTrace | None = None
+    recognised: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = field(default_factory=dict)
 
     def arms(self) -> tuple[tuple[Literal["bottleneck", "frozen"], ArmEvidence], ...]:
         """Both arms with their names."""

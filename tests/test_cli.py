@@ -314,6 +314,17 @@ def test_a_reader_that_leaves_is_no_error():
 # --- validate ---
 
 
+def test_a_reader_that_leaves_a_report_is_no_verdict(tmp_path):
+    """Rich would leave with 1, which reads as divergent, and was taken for a ``sys.exit`` of the user's code."""
+    result = tmp_path / "result.json"
+    result.write_text(dumps(Report(name="again", verdict="divergent", summary="summary")), encoding="utf-8")
+    command = [sys.executable, "-m", "equivcheck", "report", str(result)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141
+
+
 def test_validate_names_each_valid_spec(call):
     assert call("validate", "a.yaml", "b.yaml") == (0, "a.yaml: valid\nb.yaml: valid\n", "")
 

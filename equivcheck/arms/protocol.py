@@ -34,7 +34,8 @@ class UserArm(Protocol):
         fit: All other arguments of ``fit``: epochs, batch_size, shuffle, steps_per_epoch, callbacks, ...
         backbone: Optional. For a bottleneck arm: the network whose ``predict`` gave the features.
         images: Optional. For a bottleneck arm: the array that ``backbone`` was given for the training samples, in the
-            order of the stored features.
+            order of the stored features. Without it samples are known by their features only, as far as the frozen
+            arm's network makes the same ones; that is enough to compare labels.
         validation_images: Optional. The same for the validation samples.
         preprocess_input: Optional. What the backbone's weights were trained with, from pixels in [0, 255]. Where the
             function itself loads ``weights="imagenet"`` of keras.applications, it is known.

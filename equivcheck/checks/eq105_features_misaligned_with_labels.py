@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from equivcheck.check import Check, Fault
 from equivcheck.diff.nearest import same_features
-from equivcheck.evidence import Evidence, OrderTrace, StoredTrace
+from equivcheck.diff.shared_labels import shared_labels
+from equivcheck.evidence import Evidence, StoredTrace
 from equivcheck.findings import Cleared, Finding, SameAs
 
 #: Near-duplicates may be taken for each other where samples are matched by what they show: 3.3 % of CIFAR-10's test
@@ -45,7 +46,9 @@ features, labels = head.predict(unshuffled, verbose=0), y
     measured = (
         "The arm's backbone runs on the images of a few rows, spread over the split: each result must be nearest to "
         "the stored features of its own row. And the class of every sample that both arms show is compared: labels "
-        "that differ by no renumbering of the classes belong to other images."
+        "that differ by no renumbering of the classes belong to other images. Samples are known by their ids or "
+        "images; where those behind the features are not given, up to 64 a split are known by the features that the "
+        "frozen network makes of them in inference."
     )
     mistaken_for = (
         "Another numbering of the classes, which maps each index to one other (EQ303). Features that are nobody's, "
@@ -72,8 +75,7 @@ features, labels = head.predict(unshuffled, verbose=0), y
             if stored is not None and _is_displaced(stored):
                 yield self._displaced(split, stored)
                 return
-        if evidence.matched:
-            yield from self._relabelled(evidence)
+        yield from self._relabelled(evidence)
 
     def _displaced(self, split: str, stored: StoredTrace) -> Finding:
         moved = np.flatnonzero(_displaced(stored))
@@ -99,14 +101,7 @@ features, labels = head.predict(unshuffled, verbose=0), y
         )
 
     def _relabelled(self, evidence: Evidence) -> Iterable[Finding]:
-        pairs = {
-            "training": (evidence.bottleneck.train, evidence.frozen.train),
-            "validation": (evidence.bottleneck.validation, evidence.frozen.validation),
-        }
-        for split, (ours, theirs) in pairs.items():
-            if ours is None or theirs is None or (split == "validation" and not evidence.validation_matched):
-                continue
-            mine, other = _labels_of_shared(ours, theirs)
+        for split, (mine, other) in shared_labels(evidence).items():
             wrong = len(mine) - _explained(mine, other)
             if wrong > max(1, MISLABELLED * len(mine)):
                 yield self.finding(
@@ -115,9 +110,9 @@ features, labels = head.predict(unshuffled, verbose=0), y
                     "bottleneck arm, and no renumbering of the classes explains it: in one arm labels stand in another "
                     "order than the images.",
                     measured={
-                        "split": split,
                         "samples_with_another_class": wrong,
                         "samples_in_both_arms": len(mine),
+                        "split": split,
                     },
                     expected="every image has the same class in both arms",
                     patch={
@@ -137,13 +132,6 @@ def _displaced(stored: StoredTrace) -> npt.NDArray[np.bool_]:
 def _is_displaced(stored: StoredTrace) -> bool:
     unexplained = ~same_features(stored.nearest_distance)
     return bool(_displaced(stored).sum() > unexplained.sum())
-
-
-def _labels_of_shared(ours: OrderTrace, theirs: OrderTrace) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    mine = dict(zip(ours.samples[0].tolist(), ours.labels[0].tolist(), strict=True))
-    other = dict(zip(theirs.samples[0].tolist(), theirs.labels[0].tolist(), strict=True))
-    shared = sorted(sample for sample in mine.keys() & other.keys() if sample >= 0)
-    return np.array([mine[row] for row in shared], int), np.array([other[row] for row in shared], int)
 
 
 def _explained(mine: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> int:

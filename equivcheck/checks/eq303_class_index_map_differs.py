@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-import numpy.typing as npt
-
 from equivcheck.check import Check, Fault
-from equivcheck.evidence import ArmEvidence, Evidence, OrderTrace
+from equivcheck.diff.shared_labels import Labels, shared_labels
+from equivcheck.evidence import ArmEvidence, Evidence
 from equivcheck.findings import Cleared, Finding, SameAs
 
 
@@ -51,24 +49,17 @@ by_folder = by_number = {name: index for index, name in enumerate(sorted(names))
 
     def examine(self, evidence: Evidence) -> Iterable[Finding | Cleared]:
         """One finding for both splits."""
-        if not evidence.matched:
-            return
-        changed: dict[str, dict[int, int]] = {}
-        samples = 0
-        for split in ("train", "validation"):
-            ours, theirs = getattr(evidence.bottleneck, split), getattr(evidence.frozen, split)
-            if ours is None or theirs is None:
-                continue
-            found, count = _index_map(ours, theirs)
-            samples += count
-            if found and any(a != b for a, b in found.items()):
-                changed[split] = {a: b for a, b in found.items() if a != b}
+        labels = shared_labels(evidence)
+        maps = {split: _index_map(*both) for split, both in labels.items()}
+        changed = {
+            split: moved for split, found in maps.items() if (moved := {a: b for a, b in found.items() if a != b})
+        }
         # Training labels alike and validation labels not: one arm has two encoders (EQ306).
-        if "train" not in changed and _by_sample(evidence.bottleneck.train).keys() & _by_sample(evidence.frozen.train):
+        if "training" in labels and "training" not in changed:
             return
         if not changed:
             return
-        split, pairs = next(iter(changed.items()))
+        pairs = next(iter(changed.values()))
         shown = ", ".join(
             f"{_class_name(evidence.bottleneck, a)} is {b} instead of {a}" for a, b in list(pairs.items())[:3]
         )
@@ -79,7 +70,7 @@ by_folder = by_number = {name: index for index, name in enumerate(sorted(names))
             measured={
                 "classes_renumbered": len(pairs),
                 "splits": list(changed),
-                "samples_compared": samples,
+                "samples_compared": sum(len(mine) for mine, _ in labels.values()),
                 "bottleneck_index_to_frozen_index": {str(a): b for a, b in pairs.items()},
             },
             expected="every sample has the same class index in both arms",
@@ -90,20 +81,13 @@ by_folder = by_number = {name: index for index, name in enumerate(sorted(names))
         )
 
 
-def _index_map(ours: OrderTrace, theirs: OrderTrace) -> tuple[dict[int, int] | None, int]:
-    """Index in one arm -> index in the other, or None where it is not one map; and the number of samples compared."""
-    mine, other = _by_sample(ours), _by_sample(theirs)
-    shared = sorted(mine.keys() & other.keys())
+def _index_map(mine: Labels, other: Labels) -> dict[int, int]:
+    """Index in one arm -> index in the other; empty where it is not one map."""
     found: dict[int, int] = {}
-    for sample in shared:
-        if found.setdefault(mine[sample], other[sample]) != other[sample]:
-            return None, len(shared)
-    return (found if len(set(found.values())) == len(found) else None), len(shared)
-
-
-def _by_sample(order: OrderTrace) -> dict[int, int]:
-    samples: npt.NDArray[np.int64] = order.samples[0]
-    return {int(sample): int(label) for sample, label in zip(samples, order.labels[0], strict=True) if sample >= 0}
+    for a, b in zip(mine.tolist(), other.tolist(), strict=True):
+        if found.setdefault(a, b) != b:
+            return {}
+    return found if len(set(found.values())) == len(found) else {}
 
 
 def _class_name(arm: ArmEvidence, index: int) -> str:

@@ -166,10 +166,11 @@ def explain(code: str, **_: Any) -> None:
     check = check_of(words[code.lower()])
     text = page(check)
     if sys.stdout.isatty():
-        from rich.console import Console  # noqa: PLC0415
         from rich.markdown import Markdown  # noqa: PLC0415
 
-        Console().print(Markdown(text))
+        from equivcheck.cli.terminal import Terminal  # noqa: PLC0415
+
+        Terminal().print(Markdown(text))
     else:
         click.echo(text, nl=False)
 

@@ -68,11 +68,10 @@ def write(report: Report, outputs: Sequence[Output], *, verbose: bool) -> None:
         if file is not None:
             write_atomically(file, _text(report, form, verbose=verbose))
         elif form == "terminal":
-            from rich.console import Console  # noqa: PLC0415
-
+            from equivcheck.cli.terminal import Terminal  # noqa: PLC0415
             from equivcheck.report.terminal import print_report  # noqa: PLC0415
 
-            print_report(report, Console(), verbose=verbose)
+            print_report(report, Terminal(), verbose=verbose)
         else:
             click.echo(_text(report, form, verbose=verbose), nl=False)
     if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -1,4 +1,4 @@
-"""Which stored row is nearest to each of a few rows that were computed again."""
+"""Which stored rows are like each of a few rows that were computed again."""
 
 from __future__ import annotations
 
@@ -30,6 +30,32 @@ def nearest_rows(
     Returns:
         None where a stored row has another size than a computed one, or nothing is there to be told apart.
     """
+    distances = _distances(computed, stored)
+    if distances is None:
+        return None
+    places = np.arange(len(rows))
+    nearest = distances.argmin(axis=1)
+    return StoredTrace(rows, distances[places, rows], nearest, distances[places, nearest], len(stored))
+
+
+def rows_alike(computed: npt.NDArray[Any], stored: npt.NDArray[Any]) -> list[npt.NDArray[np.int64]]:
+    """For each computed row all stored rows that hold the same features.
+
+    Args:
+        computed: ``(p, ...)`` features computed again.
+        stored: ``(n, ...)`` features as stored; a stored row may be flattened.
+
+    Returns:
+        ``p`` arrays of rows; empty ones where a stored row has another size, or nothing is there to be told apart.
+    """
+    distances = _distances(computed, stored)
+    if distances is None:
+        return [np.zeros(0, np.int64)] * len(computed)
+    return [np.flatnonzero(same_features(row)) for row in distances]
+
+
+def _distances(computed: npt.NDArray[Any], stored: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
+    """``(p, n)``: largest difference of each computed row to each stored one, by the largest computed feature."""
     wanted, known = computed.reshape(len(computed), -1).astype(np.float64), stored.reshape(len(stored), -1)
     scale = float(np.abs(wanted).max(initial=0.0))
     if wanted.shape[1:] != known.shape[1:] or not len(wanted) or not np.isfinite(scale) or scale == 0:
@@ -40,9 +66,7 @@ def nearest_rows(
         part = known[start : start + step].astype(np.float64)
         for index, row in enumerate(wanted):
             distances[index, start : start + step] = np.abs(part - row).max(axis=1) / scale
-    places = np.arange(len(rows))
-    nearest = distances.argmin(axis=1)
-    return StoredTrace(rows, distances[places, rows], nearest, distances[places, nearest], len(known))
+    return distances
 
 
 def same_features(distances: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

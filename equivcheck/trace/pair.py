@@ -25,6 +25,7 @@ from equivcheck.trace.losses import with_losses
 from equivcheck.trace.observed import PROBES, Observed, probes_of
 from equivcheck.trace.passes import Passes, again_after_rounding, passes_of_bottleneck, passes_of_frozen
 from equivcheck.trace.plan import plan
+from equivcheck.trace.recognised import recognise
 from equivcheck.trace.splits import trace_overlaps
 from equivcheck.trace.start import trace_cut, trace_shared, trace_values
 from equivcheck.trace.state import undisturbed
@@ -90,6 +91,7 @@ def trace_pair(bottleneck: Observed, frozen: Observed) -> Evidence:
         preparation=preparation(
             ours.input, theirs.input, gap, redrawn=bool(ours.images.redrawn or theirs.images.redrawn)
         ),
+        recognised={} if matched else recognise(bottleneck, frozen),
     )
 
 

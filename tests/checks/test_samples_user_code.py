@@ -289,3 +289,51 @@ def test_a_clean_order_that_repeats_in_both_arms_is_not_mentioned(run):
 def test_validation_in_another_order_is_cleared(run):
     report = run("bottleneck()", "frozen(validation=(UNSEEN[::-1], OTHERS[::-1]))")
     assert [cleared.code for cleared in report.cleared] == ["EQ110"]
+
+
+#: Features and labels are all that the first arm gives: samples are known by what the other network makes of them.
+BLIND = """
+def blind(x=None, y=LABELS, validation=..., known=True):
+    arm = bottleneck(x, y, validation=validation)
+    del arm.images, arm.validation_images
+    if not known:
+        del arm.backbone
+    return arm
+
+
+def through(*layers):
+    arm = frozen()
+    arm.model = compiled(keras.Input((8, 8, 3)), *layers, backbone())
+    return arm
+
+
+CONSTANT = np.ones((36, 6), "float32")
+"""
+
+RECOGNISED = {
+    "clean": ("blind()", "frozen()", []),
+    "clean, the backbone unknown": ("blind(known=False)", "frozen()", []),
+    "clean, half precision": ('blind(features(IMAGES).astype("float16").astype("float32"))', "frozen()", []),
+    "features from a shuffled pass": ("blind(features(IMAGES[MIXED]))", "frozen()", ["EQ105"]),
+    "the same, the backbone unknown": ("blind(features(IMAGES[MIXED]), known=False)", "frozen()", ["EQ105"]),
+    "the same, augmented in the other arm's model": (
+        "blind(features(IMAGES[MIXED]))",
+        "through(keras.layers.RandomContrast(0.5, seed=1))",
+        ["EQ105", "EQ205"],
+    ),
+    "the same in validation": ("blind(validation=(features(UNSEEN[SWAPPED]), OTHERS))", "frozen()", ["EQ105"]),
+    "classes numbered otherwise": (
+        "blind(y=2 - LABELS, validation=(features(UNSEEN), 2 - OTHERS))",
+        "frozen()",
+        ["EQ303"],
+    ),
+    "features that are all alike": ("blind(CONSTANT, LABELS[MIXED])", "frozen()", []),
+    "images prepared otherwise": ("blind(features(IMAGES[MIXED]))", "through(keras.layers.Rescaling(2.0))", []),
+}
+
+
+@pytest.mark.parametrize("kind", RECOGNISED)
+def test_labels_of_samples_that_are_known_by_their_features(run, kind):
+    left, right, codes = RECOGNISED[kind]
+    report = run(left, right, f"{BLIND}\nSWAPPED = np.random.default_rng(4).permutation(12)")
+    assert sorted({"EQ105", "EQ205", "EQ303"} & set(said(report))) == codes, report.findings

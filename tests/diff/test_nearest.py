@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from equivcheck.diff.nearest import nearest_rows, same_features
+from equivcheck.diff.nearest import nearest_rows, rows_alike, same_features
 
 STORED = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float32)
 ROWS = np.array([0, 4, 9])
@@ -33,3 +33,14 @@ def test_flattened_rows_are_compared_and_rows_of_another_size_are_not():
     assert nearest_rows(STORED[ROWS], ROWS, STORED.reshape(10, 6)).own.max() == 0
     assert nearest_rows(STORED[ROWS], ROWS, STORED[:, :1]) is None
     assert nearest_rows(np.zeros((3, 2, 3)), ROWS, STORED) is None
+
+
+def test_all_rows_that_hold_the_same_are_found():
+    twice = np.concatenate([STORED, STORED[4:5]])
+    assert [found.tolist() for found in rows_alike(STORED[ROWS], twice)] == [[0], [4, 10], [9]]
+
+
+def test_what_cannot_be_compared_is_like_nothing():
+    assert [found.tolist() for found in rows_alike(STORED[ROWS] + 1, STORED)] == [[], [], []]
+    assert [found.tolist() for found in rows_alike(STORED[ROWS], STORED[:, :1])] == [[], [], []]
+    assert [found.tolist() for found in rows_alike(np.zeros((1, 2, 3)), STORED)] == [[]]
