@@ -209,7 +209,10 @@ def _unaccounted(why: str) -> list[str]:
 
 def _layers(first: FirstDivergence, *, compared: bool) -> str:
     if not compared:
-        return "The samples of the two arms could not be matched, so no layer was compared."
+        return (
+            "The samples of the two arms could not be matched, so no layer was compared; causes that only this would "
+            "show, such as another preprocessing, may be missing here."
+        )
     if first.inference is None and first.training is None:
         return "Fed identical batches, no layer was found to differ, in inference or as fit runs it."
     if first.inference is None:
