@@ -64,7 +64,7 @@ def _recognised(model: keras.Model, stored: Walk, shown: Walk) -> tuple[Labels, 
         alike = _alike(model, shown.x[some], features, only=layer)
         if not start:
             # The cut is the layer whose output is what was stored; of several that hand it on, any.
-            layer = max(alike, key=lambda path: sum(len(rows) > 0 for rows in alike[path]), default="")
+            layer = max(alike, key=lambda path: sum(len(found) > 0 for found in alike[path]), default="")
         for row, found in zip(some, alike.get(layer, ()), strict=False):
             # Rows that hold the same features and other labels tell nothing.
             if len(labels := {ours[int(known[place])] for place in found}) == 1:
@@ -80,10 +80,11 @@ def _alike(model: keras.Model, images: npt.NDArray[Any], stored: npt.NDArray[Any
     tensor = keras.ops.convert_to_tensor(images)
     seen, _ = watch(model, lambda: model.predict_step((tensor,)))
     size = int(np.prod(stored.shape[1:]))
+    given = {call.path: np.asarray(call.outputs[0]) for call in seen if call.outputs and only in {"", call.path}}
     return {
-        call.path: rows_alike(np.asarray(call.outputs[0]), stored)
-        for call in seen
-        if call.outputs and only in {"", call.path} and int(np.prod(call.outputs[0].shape[1:])) == size
+        path: rows_alike(output, stored)
+        for path, output in given.items()
+        if output.shape[:1] == images.shape[:1] and output.size == len(images) * size
     }
 
 
