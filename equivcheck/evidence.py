@@ -113,6 +113,11 @@ class OrderTrace:
     ids: tuple[bytes, ...] = ()
     classes: tuple[str, ...] = ()
 
+    def by_sample(self) -> dict[int, int]:
+        """The class index that each known sample of the first pass came with."""
+        pairs = zip(self.samples[0], self.labels[0], strict=True)
+        return {int(sample): int(label) for sample, label in pairs if sample >= 0}
+
 
 @dataclass(frozen=True, slots=True)
 class ScalingTrace:

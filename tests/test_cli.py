@@ -311,9 +311,6 @@ def test_a_reader_that_leaves_is_no_error():
         assert process.wait() == 141
 
 
-# --- validate ---
-
-
 def test_a_reader_that_leaves_a_report_is_no_verdict(tmp_path):
     """Rich would leave with 1, which reads as divergent, and was taken for a ``sys.exit`` of the user's code."""
     result = tmp_path / "result.json"
@@ -323,6 +320,9 @@ def test_a_reader_that_leaves_a_report_is_no_verdict(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 141
+
+
+# --- validate ---
 
 
 def test_validate_names_each_valid_spec(call):

@@ -139,6 +139,5 @@ def _between(evidence: Evidence) -> int:
 
 def _moved(ours: OrderTrace, theirs: OrderTrace) -> list[tuple[int, int]]:
     """Class index in either arm of every sample that both have."""
-    mine = {int(row): int(label) for row, label in zip(ours.samples[0], ours.labels[0], strict=True) if row >= 0}
-    other = {int(row): int(label) for row, label in zip(theirs.samples[0], theirs.labels[0], strict=True) if row >= 0}
+    mine, other = ours.by_sample(), theirs.by_sample()
     return [(mine[row], other[row]) for row in mine.keys() & other.keys()]

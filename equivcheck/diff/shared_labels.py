@@ -29,12 +29,6 @@ def shared_labels(evidence: Evidence) -> Mapping[str, tuple[Labels, Labels]]:
 
 
 def _paired(ours: OrderTrace, theirs: OrderTrace) -> tuple[Labels, Labels]:
-    mine, other = _by_sample(ours), _by_sample(theirs)
+    mine, other = ours.by_sample(), theirs.by_sample()
     shared = sorted(mine.keys() & other.keys())
     return np.array([mine[row] for row in shared], int), np.array([other[row] for row in shared], int)
-
-
-def _by_sample(order: OrderTrace) -> dict[int, int]:
-    return {
-        int(sample): int(label) for sample, label in zip(order.samples[0], order.labels[0], strict=True) if sample >= 0
-    }

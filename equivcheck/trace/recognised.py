@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from equivcheck.diff.nearest import rows_alike
-from equivcheck.evidence import OrderTrace
+from equivcheck.diff.shared_labels import Labels
 from equivcheck.trace.layers import watch
 from equivcheck.trace.observed import Observed, probes_of
 from equivcheck.trace.state import undisturbed
@@ -24,8 +24,6 @@ from equivcheck.trace.walk import Walk
 #: Images of a split that are looked up, spread over it: enough to tell an order that was shuffled, by a cost that does
 #: not grow with the split.
 ROWS = 64
-
-Labels = npt.NDArray[np.int64]
 
 
 def recognise(bottleneck: Observed, frozen: Observed) -> Mapping[str, tuple[Labels, Labels]]:
@@ -51,7 +49,7 @@ def recognise(bottleneck: Observed, frozen: Observed) -> Mapping[str, tuple[Labe
 
 
 def _recognised(model: keras.Model, stored: Walk, shown: Walk) -> tuple[Labels, Labels] | None:
-    ours, theirs = _by_row(stored.order), _by_row(shown.order)
+    ours, theirs = stored.order.by_sample(), shown.order.by_sample()
     if not ours or not theirs:
         return None
     known = np.array(sorted(ours))
@@ -86,8 +84,3 @@ def _alike(model: keras.Model, images: npt.NDArray[Any], stored: npt.NDArray[Any
         for path, output in given.items()
         if output.shape[:1] == images.shape[:1] and output.size == len(images) * size
     }
-
-
-def _by_row(order: OrderTrace) -> dict[int, int]:
-    """The class index that each row of the split came with."""
-    return {int(row): int(label) for row, label in zip(order.samples[0], order.labels[0], strict=True) if row >= 0}
